@@ -1,0 +1,1 @@
+"""Values only: each file states its command and what to expect of it."""

@@ -1,0 +1,52 @@
+"""Every program starts here: one line for an error a person can mend."""
+
+from collections.abc import Callable, Sequence
+import os
+import sys
+
+from absl import app as absl_app
+from absl import flags
+import jax
+
+from tv2tv_jax import sharding
+
+CACHE = '~/.cache/tv2tv_jax/xla'
+
+
+def app(main: Callable[[Sequence[str]], None]) -> None:
+  """Runs `main` under a mesh of all devices.
+
+  A `ValueError` or `OSError` becomes one line on standard error and exit
+  status 2; an interrupt exit status 130. Anything else is our defect and
+  keeps its traceback; so does everything with `TV2TV_TRACEBACK=1`.
+  """
+
+  def guarded(argv: Sequence[str]) -> None:
+    jax.config.update(
+      'jax_compilation_cache_dir',
+      os.environ.get('JAX_COMPILATION_CACHE_DIR', os.path.expanduser(CACHE)),
+    )
+    if len(argv) > 1:
+      raise absl_app.UsageError(f'unexpected argument {argv[1]!r}')
+    try:
+      with jax.set_mesh(sharding.make_mesh()):
+        main(argv)
+    except KeyboardInterrupt:
+      print('\ninterrupted: run the same command to go on', file=sys.stderr)
+      sys.exit(130)
+    except (ValueError, OSError) as error:
+      if os.environ.get('TV2TV_TRACEBACK'):
+        raise
+      print(f'error: {error}', file=sys.stderr)
+      sys.exit(2)
+
+  absl_app.run(guarded, flags_parser=_parsed)
+
+
+def _parsed(argv: Sequence[str]) -> list[str]:
+  """Flags of `argv`; what is unknown or of a wrong type ends in one line."""
+  try:
+    return flags.FLAGS(argv)
+  except (flags.Error, AttributeError, TypeError, ValueError) as error:
+    print(f'error: {error} (see --help)', file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,1 @@
+"""TV2TV in JAX: one model that writes and films."""

@@ -1,0 +1,1 @@
+"""Stories, and who may look at whom in them."""

@@ -1,0 +1,1 @@
+"""The Mixture-of-Transformers: a tower per modality, one attention."""

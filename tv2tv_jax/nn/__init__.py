@@ -1,0 +1,1 @@
+"""Layers that every model of the house is built from."""

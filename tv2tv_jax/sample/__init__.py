@@ -1,0 +1,1 @@
+"""Generation: write words, film chunks, roll a story out."""

@@ -1,0 +1,1 @@
+"""Training: objective, step, loop, checkpoints and metrics."""
