@@ -1,0 +1,46 @@
+"""Text, clean video and noisy video live in separate arrays.
+
+Each tower runs dense matrix products on its own array; attention alone brings
+them together. No gather, no scatter, no per-token modality mask; a stream that
+is absent costs nothing.
+"""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from tv2tv_jax.interleave import timeline
+
+
+class Streams(NamedTuple):
+  """Something for each stream; None where a stream is absent.
+
+  Attributes:
+    text: of the text tokens, `B L ...`.
+    clean: of the clean frame tokens, `B M ...`.
+    noisy: of the noisy frame tokens, `B M ...`.
+  """
+
+  text: Any = None
+  clean: Any = None
+  noisy: Any = None
+
+  @property
+  def present(self) -> list[str]:
+    """Names of the streams that are there."""
+    return [name for name in self._fields if getattr(self, name) is not None]
+
+
+def joined(*parts: Float[Array, 'B _ ...'] | None) -> Float[Array, 'B _ ...']:
+  """The parts that are there, one after another along the tokens."""
+  there = [part for part in parts if part is not None]
+  return there[0] if len(there) == 1 else jnp.concatenate(there, axis=1)
+
+
+def joined_places(*parts: timeline.Timeline | None) -> timeline.Timeline:
+  """The places of the streams that are there, one after another."""
+  there = [part for part in parts if part is not None]
+  return timeline.Timeline(
+    *(jnp.concatenate(each, axis=1) for each in zip(*there, strict=True))
+  )
