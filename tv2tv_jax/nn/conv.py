@@ -1,0 +1,64 @@
+"""A 2-D convolution over the last three axes, whatever stands before them."""
+
+from flax import nnx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from tv2tv_jax import sharding
+
+
+class Conv2d(nnx.Module):
+  """A convolution of pictures with zeros around them.
+
+  The kernel is drawn from a normal of variance `scale**2 / fan_in`, the bias
+  starts at zero; both are replicated.
+  """
+
+  def __init__(
+    self,
+    inputs: int,
+    outputs: int,
+    kernel: tuple[int, int] = (3, 3),
+    *,
+    rngs: nnx.Rngs,
+    stride: int = 1,
+    scale: float = 1.0,
+  ):
+    shape = (*kernel, inputs, outputs)
+    self.stride = stride
+    self.kernel = nnx.Param(normal_kernel(rngs, shape, scale))
+    self.bias = nnx.Param(sharding.place(jnp.zeros(outputs)))
+
+  def __call__(self, x: Float[Array, '... Y X I']) -> Float[Array, '... V U O']:
+    """Convolves `x`; `V, U` are `Y, X` divided by the stride, rounded up."""
+    y = convolve(x, self.kernel[...], self.stride)
+    return y + self.bias[...].astype(x.dtype)
+
+
+def convolve(
+  x: Float[Array, '... Y X I'],
+  kernel: Float[Array, 'R S I O'],
+  stride: int = 1,
+) -> Float[Array, '... V U O']:
+  """`x` convolved with `kernel`, padded with zeros to keep its size."""
+  pictures = x.reshape(-1, *x.shape[-3:])
+  y = jax.lax.conv_general_dilated(
+    pictures,
+    kernel.astype(x.dtype),
+    window_strides=(stride, stride),
+    padding='SAME',
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+  )
+  return y.reshape(*x.shape[:-3], *y.shape[1:])
+
+
+def normal_kernel(
+  rngs: nnx.Rngs, shape: tuple[int, ...], scale: float
+) -> Float[Array, '...']:
+  """A replicated kernel `[..., inputs, outputs]` of variance `1 / fan_in`."""
+  fan_in = 1
+  for size in shape[:-1]:
+    fan_in *= size
+  kernel = scale * fan_in**-0.5 * jax.random.normal(rngs.params(), shape)
+  return sharding.place(kernel)
