@@ -1,0 +1,73 @@
+"""requirements.txt is closed, is what the code imports, and is pyproject's."""
+
+import importlib.metadata
+import tomllib
+
+from packaging import requirements
+
+from tests.laws import tree
+
+
+def _pins(lines):
+  """Lines of pins as {(package, marker): version}."""
+  pins = {}
+  for line in lines:
+    line = line.partition('#')[0].strip()
+    if line:
+      pin = requirements.Requirement(line)
+      (specifier,) = pin.specifier
+      assert specifier.operator == '==', f'{line}: pin it by =='
+      pins[tree.normal(pin.name), str(pin.marker or '')] = specifier.version
+  return pins
+
+
+def _pinned():
+  return _pins((tree.ROOT / 'requirements.txt').read_text().splitlines())
+
+
+def _project():
+  return tomllib.loads((tree.ROOT / 'pyproject.toml').read_text())['project']
+
+
+def test_pyproject_pins_what_requirements_pin():
+  project, pinned = _project(), _pinned()
+  extras = project['optional-dependencies']
+  for lines in (project['dependencies'], *extras.values()):
+    for pin, version in _pins(lines).items():
+      assert pinned.get(pin) == version, (
+        f'{pin} is {version} in pyproject.toml, {pinned.get(pin)} in '
+        'requirements.txt'
+      )
+
+
+def test_dependencies_are_what_the_code_imports():
+  wanted = {
+    tree.distribution(module)
+    for name in tree.sources()
+    for module in tree.imports(name)
+    if tree.owned(module) is None
+  } - {None}
+  named = {package for package, _ in _pins(_project()['dependencies'])}
+  assert wanted == named, (
+    f'pyproject.toml, dependencies: add {sorted(wanted - named)}, '
+    f'remove {sorted(named - wanted)}; requirements.txt likewise'
+  )
+
+
+def test_every_package_brings_only_pinned_packages():
+  pinned = {package for package, _ in _pinned()}
+  for package in pinned:
+    for line in importlib.metadata.requires(package) or ():
+      needed = requirements.Requirement(line)
+      if needed.marker is None or needed.marker.evaluate({'extra': ''}):
+        assert tree.normal(needed.name) in pinned, (
+          f'{package} needs {needed.name}: pin it in requirements.txt'
+        )
+
+
+def test_the_environment_is_the_pinned_one():
+  for (package, marker), version in _pinned().items():
+    if not marker or requirements.Marker(marker).evaluate():
+      assert importlib.metadata.version(package) == version, (
+        f'{package}: run launch/test.sh, which renews .venv'
+      )
