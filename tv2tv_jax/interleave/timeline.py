@@ -64,7 +64,7 @@ def of_clean(
     The places of `N * tokens` tokens.
   """
   index = start[:, :, None] + _offsets(tokens, span)
-  horizon = jnp.broadcast_to(start[:, :, None] + span, index.shape)
+  horizon = jnp.zeros_like(index) + start[:, :, None] + span
   return _flat(index, horizon, jnp.full_like(index, CLEAN), story)
 
 
@@ -76,10 +76,9 @@ def of_noisy(
   Arguments and result as for `of_clean`.
   """
   index = start[:, :, None] + _offsets(tokens, span)
-  horizon = jnp.broadcast_to(start[:, :, None], index.shape)
-  block = jnp.broadcast_to(
-    jnp.arange(start.shape[1], dtype=start.dtype)[None, :, None], index.shape
-  )
+  horizon = jnp.zeros_like(index) + start[:, :, None]
+  chunk = jnp.arange(start.shape[1], dtype=start.dtype)
+  block = jnp.zeros_like(index) + chunk[None, :, None]
   return _flat(index, horizon, block, story)
 
 
@@ -97,6 +96,6 @@ def _flat(
   story: Int[Array, 'B N'],
 ) -> Timeline:
   """Chunks of tokens as one stream of tokens."""
-  story = jnp.broadcast_to(story[:, :, None], index.shape)
+  story = jnp.zeros_like(index) + story[:, :, None]
   parts = (index, horizon, block, story)
   return Timeline(*(part.reshape(part.shape[0], -1) for part in parts))

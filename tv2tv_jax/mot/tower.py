@@ -1,0 +1,105 @@
+"""The weights one modality owns in one layer: a Llama layer without softmax."""
+
+import dataclasses
+from typing import Literal, NamedTuple
+
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from tv2tv_jax.nn import dense
+from tv2tv_jax.nn import feed_forward
+from tv2tv_jax.nn import norm
+from tv2tv_jax.nn import rope
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MotConfig:
+  """The shape that both towers share (paper, architecture).
+
+  Attributes:
+    width: of the residual stream.
+    depth: layers.
+    heads: query heads.
+    key_heads: key and value heads; a divisor of `heads`.
+    head_width: channels of a head; even.
+    hidden: of the feed-forward layer.
+    theta: base of the rotary frequencies.
+    query_key_norm: whether queries and keys have unit mean square. Llama's
+      do not; small models learn faster with it (choice, see DECISIONS.md).
+    remat: what the backward pass computes again: `none` or each `layer`.
+    unroll: layers of one iteration of the compiled loop.
+  """
+
+  width: int
+  depth: int
+  heads: int
+  key_heads: int
+  head_width: int
+  hidden: int
+  theta: float = 5e5
+  query_key_norm: bool = False
+  remat: Literal['none', 'layer'] = 'layer'
+  unroll: int = 1
+
+
+class Projected(NamedTuple):
+  """What a tower's tokens bring to attention."""
+
+  query: Float[Array, 'B L K G H']
+  key: Float[Array, 'B L K H']
+  value: Float[Array, 'B L K H']
+
+
+class Tower(nnx.Module):
+  """Norms, projections and feed-forward of one modality in one layer."""
+
+  def __init__(self, config: MotConfig, *, rngs: nnx.Rngs):
+    d, k, h = config.width, config.key_heads, config.head_width
+    groups = config.heads // config.key_heads
+    last = (2 * config.depth) ** -0.5  # Keeps the residual stream's size.
+    self.config = config
+    self.attention_norm = norm.RmsNorm(d)
+    self.query = dense.Dense(
+      'BLD,DKGH->BLKGH',
+      (d, k, groups, h),
+      ('embed_in', 'heads', None, 'head_dim'),
+      rngs=rngs,
+    )
+    narrow, axes = (d, k, h), ('embed_in', 'heads', 'head_dim')
+    self.key = dense.Dense('BLD,DKH->BLKH', narrow, axes, rngs=rngs)
+    self.value = dense.Dense('BLD,DKH->BLKH', narrow, axes, rngs=rngs)
+    self.output = dense.Dense(
+      'BLKGH,KGHD->BLD',
+      (k, groups, h, d),
+      ('heads', None, 'head_dim', 'embed_in'),
+      rngs=rngs,
+      scale=last,
+    )
+    self.feed_forward_norm = norm.RmsNorm(d)
+    self.feed_forward = feed_forward.FeedForward(
+      d, config.hidden, rngs=rngs, last=last
+    )
+
+  def project(
+    self, x: Float[Array, 'B L D'], index: Int[Array, 'B L']
+  ) -> Projected:
+    """Queries, keys and values; the first two turned to their places."""
+    x = self.attention_norm(x)
+    narrow = ('batch', 'length', 'heads', 'head_dim')
+    query = self.query(x, *narrow[:3], None, narrow[3])
+    key, value = self.key(x, *narrow), self.value(x, *narrow)
+    if self.config.query_key_norm:
+      query = norm.unit_rms(query).astype(x.dtype)
+      key = norm.unit_rms(key).astype(x.dtype)
+    turns = rope.frequencies(self.config.head_width, self.config.theta)
+    return Projected(
+      rope.rotated(query, index, turns), rope.rotated(key, index, turns), value
+    )
+
+  def finish(
+    self, x: Float[Array, 'B L D'], attended: Float[Array, 'B L K G H']
+  ) -> Float[Array, 'B L D']:
+    """The residual stream after attention and feed-forward."""
+    attended = attended.astype(x.dtype)
+    x = x + self.output(attended, 'batch', 'length', 'embed')
+    return x + self.feed_forward(self.feed_forward_norm(x))

@@ -1,0 +1,180 @@
+"""TV2TV: words and frame chunks in, words and velocities out.
+
+Text predicts its next token; a noisy chunk predicts the velocity that leads
+to its clean copy, from its noise, its words and the chunks before it.
+"""
+
+import dataclasses
+from typing import Literal, NamedTuple
+
+from flax import nnx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from tv2tv_jax import sharding
+from tv2tv_jax.interleave import streams as streams_lib
+from tv2tv_jax.interleave import timeline
+from tv2tv_jax.mot import cache as cache_lib
+from tv2tv_jax.mot import tower
+from tv2tv_jax.mot import transformer
+from tv2tv_jax.nn import dense
+from tv2tv_jax.tv2tv import frames
+
+Streams = streams_lib.Streams
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+  """The whole model.
+
+  Attributes:
+    vocabulary: tokens of the text tower.
+    towers: the shape of both towers.
+    frames: the frame coder.
+    tied: whether the embedding is also the output layer of the words.
+    chunk_places: places a chunk takes on the timeline: one for each `token`
+      (as Llama counts), or one for the `chunk` (as BAGEL counts).
+    dtype: of matrix products; norms, softmax, losses and time are fp32.
+  """
+
+  vocabulary: int
+  towers: tower.MotConfig
+  frames: frames.FramesConfig
+  tied: bool = True
+  chunk_places: Literal['token', 'chunk'] = 'token'
+  dtype: Literal['float32', 'bfloat16'] = 'bfloat16'
+
+  @property
+  def span(self) -> int:
+    """Places that a chunk takes on the timeline."""
+    return self.frames.tokens if self.chunk_places == 'token' else 1
+
+
+class Text(NamedTuple):
+  """Text tokens and where they stand.
+
+  Attributes:
+    tokens: ids.
+    index: places on the timeline.
+    story: story of each token; negative for padding.
+  """
+
+  tokens: Int[Array, 'B L']
+  index: Int[Array, 'B L']
+  story: Int[Array, 'B L']
+
+
+class Chunks(NamedTuple):
+  """Frame chunks, clean or noisy, and where they stand.
+
+  Attributes:
+    latents: normalised latents.
+    t: flow time of each chunk; 1 is clean.
+    index: place of each chunk's first token.
+    story: story of each chunk; negative for padding.
+  """
+
+  latents: Float[Array, 'B N Y X Z']
+  t: Float[Array, 'B N']
+  index: Int[Array, 'B N']
+  story: Int[Array, 'B N']
+
+
+class Outputs(NamedTuple):
+  """What the model says.
+
+  Attributes:
+    logits: of each text token's next one, fp32; None without text.
+    velocity: of each noisy chunk, fp32; None without noisy chunks.
+    memory: keys and values of text and clean tokens, in that order.
+    places: of these tokens.
+  """
+
+  logits: Float[Array, 'B L V'] | None
+  velocity: Float[Array, 'B N Y X Z'] | None
+  memory: cache_lib.Memory | None
+  places: timeline.Timeline | None
+
+
+class Tv2tv(nnx.Module):
+  """The model: embedding, frame coder, two towers, two heads."""
+
+  def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+    width = config.towers.width
+    self.config = config
+    table = jax.random.normal(rngs.params(), (config.vocabulary, width))
+    deviation = width**-0.5 if config.tied else 1.0
+    self.embedding = nnx.Param(
+      sharding.place(deviation * table, 'vocab', None)
+    )
+    if not config.tied:
+      self.head = dense.Dense(
+        'BLD,DV->BLV',
+        (width, config.vocabulary),
+        ('embed_in', 'vocab'),
+        rngs=rngs,
+      )
+    self.frames = frames.FrameCoder(config.frames, width, rngs=rngs)
+    self.transformer = transformer.MixtureOfTransformers(
+      config.towers, rngs=rngs
+    )
+
+  def __call__(
+    self,
+    text: Text | None = None,
+    clean: Chunks | None = None,
+    noisy: Chunks | None = None,
+    *,
+    cache: cache_lib.Cache | None = None,
+  ) -> Outputs:
+    """Runs the streams that are there after the past of `cache`."""
+    config = self.config
+    dtype = jnp.dtype(config.dtype)
+    shape = dict(tokens=config.frames.tokens, span=config.span)
+    x, places, levels = {}, {}, None
+    if text is not None:
+      x['text'] = self._embedded(text.tokens).astype(dtype)
+      places['text'] = timeline.of_text(text.index, text.story)
+    if clean is not None:
+      latents = clean.latents.astype(dtype)
+      x['clean'], _ = self.frames.tokens(latents, clean.t)
+      places['clean'] = timeline.of_clean(clean.index, clean.story, **shape)
+    if noisy is not None:
+      latents = noisy.latents.astype(dtype)
+      x['noisy'], levels = self.frames.tokens(latents, noisy.t)
+      places['noisy'] = timeline.of_noisy(noisy.index, noisy.story, **shape)
+    out, memory = self.transformer(
+      Streams(**x),
+      Streams(**places),
+      chunks=0 if noisy is None else noisy.t.shape[1],
+      cache=cache,
+    )
+    kept = [places[name] for name in ('text', 'clean') if name in places]
+    return Outputs(
+      None if text is None else self._logits(out.text),
+      None
+      if noisy is None
+      else self.frames.velocity(out.noisy, levels, noisy.t),
+      memory,
+      streams_lib.joined_places(*kept) if kept else None,
+    )
+
+  def _embedded(self, tokens: Int[Array, 'B L']) -> Float[Array, 'B L D']:
+    """Rows of the embedding table, which may be split by vocabulary."""
+    return self.embedding[...].at[tokens].get(
+      out_sharding=sharding.spec('batch', 'length', 'embed')
+    )
+
+  def _logits(self, x: Float[Array, 'B L D']) -> Float[Array, 'B L V']:
+    """Scores of the next token, fp32."""
+    axes = ('batch', 'length', 'vocab')
+    if not self.config.tied:
+      return self.head(x, *axes).astype(jnp.float32)
+    return jnp.einsum(
+      'BLD,VD->BLV',
+      x,
+      self.embedding[...].astype(x.dtype),
+      out_sharding=sharding.spec(*axes),
+      preferred_element_type=jnp.float32,
+    )
