@@ -1,8 +1,10 @@
 """Frames to the parameters of a Gaussian over latents."""
 
+from collections.abc import Sequence
+
 from flax import nnx
-from jaxtyping import Array, Float
 import jax
+from jaxtyping import Array, Float
 
 from tv2tv_jax.nn import conv
 from tv2tv_jax.nn import norm
@@ -52,7 +54,7 @@ class Encoder(nnx.Module):
 
 def level_blocks(
   config: config_lib.VaeConfig, width: int, depth: int, rngs: nnx.Rngs
-) -> nnx.List:
+) -> Sequence[resnet.CausalResidualBlock]:
   """The residual blocks of one level."""
   return nnx.List(
     resnet.CausalResidualBlock(
@@ -63,7 +65,7 @@ def level_blocks(
 
 
 def run_blocks(
-  blocks: nnx.List,
+  blocks: Sequence[resnet.CausalResidualBlock],
   x: Float[Array, 'B T Y X D'],
   past: Past | None,
   new: list[Float[Array, 'B memory Y X D']],

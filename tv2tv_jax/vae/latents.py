@@ -10,6 +10,8 @@ import jax
 from jaxtyping import Array, Float
 import numpy as np
 
+AnyArray = Array | np.ndarray
+
 
 class LatentStatistics(NamedTuple):
   """Mean and standard deviation of each latent channel over a train split."""
@@ -56,15 +58,15 @@ def statistics(moments: Moments) -> LatentStatistics:
 
 
 def normalise(
-  latents: Float[Array, '... Z'], statistics: LatentStatistics
-) -> Float[Array, '... Z']:
+  latents: Float[AnyArray, '... Z'], statistics: LatentStatistics
+) -> Float[AnyArray, '... Z']:
   """Latents of the VAE as the model sees them."""
   return (latents - statistics.mean) / statistics.std
 
 
 def restore(
-  latents: Float[Array, '... Z'], statistics: LatentStatistics
-) -> Float[Array, '... Z']:
+  latents: Float[AnyArray, '... Z'], statistics: LatentStatistics
+) -> Float[AnyArray, '... Z']:
   """The inverse of `normalise`."""
   return latents * statistics.std + statistics.mean
 

@@ -1,0 +1,84 @@
+"""A causal convolution never sees the future and streams exactly."""
+
+from flax import nnx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tv2tv_jax import sharding
+from tv2tv_jax.nn import causal_conv
+from tv2tv_jax.nn import conv
+
+
+def _clip(frames: int, batch: int = 2) -> jax.Array:
+  return jax.random.normal(jax.random.key(1), (batch, frames, 4, 6, 3))
+
+
+def _layer(kernel=(3, 3, 3), lowering='planes') -> causal_conv.CausalConv3d:
+  return causal_conv.CausalConv3d(
+    3, 5, kernel, rngs=nnx.Rngs(0), lowering=lowering
+  )
+
+
+@pytest.mark.parametrize('kernel', [(1, 3, 3), (2, 3, 3), (3, 1, 1), (4, 3, 5)])
+@pytest.mark.parametrize('plan', [(7,), (1, 6), (1, 1, 1, 1, 1, 1, 1), (3, 4)])
+def test_chunks_equal_the_whole_clip(kernel, plan):
+  layer, x = _layer(kernel), _clip(7)
+  whole, end = layer(x)
+  parts, past, at = [], None, 0
+  for length in plan:
+    part, past = layer(x[:, at : at + length], past)
+    assert past.shape == end.shape
+    parts.append(part)
+    at += length
+  np.testing.assert_allclose(jnp.concatenate(parts, 1), whole, atol=1e-5)
+  np.testing.assert_array_equal(past, end)
+
+
+@pytest.mark.parametrize('kernel', [(1, 3, 3), (2, 3, 3), (3, 3, 3), (3, 2, 4)])
+def test_both_lowerings_agree(kernel):
+  x = _clip(5)
+  planes, _ = _layer(kernel, 'planes')(x)
+  volume, _ = _layer(kernel, 'volume')(x)
+  np.testing.assert_allclose(planes, volume, atol=1e-5)
+
+
+@pytest.mark.parametrize('lowering', ['planes', 'volume'])
+def test_no_gradient_reaches_the_future(lowering):
+  layer, x = _layer(lowering=lowering), _clip(5)
+  for frame in range(5):
+    grad = jax.grad(lambda x, at=frame: layer(x)[0][:, at].sum())(x)
+    assert not np.any(grad[:, frame + 1 :])
+    assert np.any(grad[:, frame])
+
+
+def test_before_a_clip_its_first_frame_has_always_been_there():
+  layer, x = _layer(), _clip(4)
+  longer = jnp.concatenate([jnp.repeat(x[:, :1], 3, axis=1), x], axis=1)
+  np.testing.assert_allclose(layer(longer)[0][:, 3:], layer(x)[0], atol=1e-5)
+
+
+def test_a_mesh_changes_nothing():
+  layer, x = _layer(), _clip(4, batch=8)
+  plain, _ = layer(x)
+  with jax.set_mesh(sharding.make_mesh((2, 2, 2))):
+    layer = _layer()
+    split = sharding.place(x, 'batch', None, None, None, None)
+    y, past = jax.jit(lambda layer, x: layer(x))(layer, split)
+    assert jax.typeof(y).sharding.spec[0] == ('data', 'fsdp')
+    assert jax.typeof(past).sharding.spec[0] == ('data', 'fsdp')
+    grads = jax.jit(jax.grad(lambda layer, x: layer(x)[0].sum()))(layer, split)
+  np.testing.assert_allclose(y, plain, atol=1e-5)
+  want = jax.grad(lambda layer, x: layer(x)[0].sum())(_layer(), x)
+  np.testing.assert_allclose(
+    grads.kernel[...], want.kernel[...], rtol=1e-4, atol=1e-3
+  )
+
+
+def test_a_convolution_of_pictures_ignores_leading_axes():
+  layer = conv.Conv2d(3, 5, stride=2, rngs=nnx.Rngs(0))
+  x = _clip(3)
+  y = layer(x)
+  assert y.shape == (2, 3, 2, 3, 5)
+  np.testing.assert_allclose(y[1, 2], layer(x[1, 2][None])[0], atol=1e-5)

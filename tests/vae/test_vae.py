@@ -1,0 +1,189 @@
+"""The causal VAE: any way to cut a clip gives the same latents and frames."""
+
+import dataclasses
+
+from flax import nnx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tv2tv_jax import sharding
+from tv2tv_jax.vae import vae as vae_lib
+
+SMALL = vae_lib.VaeConfig(
+  encoder_widths=(16,),
+  encoder_depths=(2,),
+  decoder_widths=(16, 8),
+  decoder_depths=(2, 1),
+)
+PYRAMID = vae_lib.VaeConfig(
+  encoder_folds=((1, 2, 2), (2, 2, 2), (2, 2, 2)),
+  encoder_widths=(8, 12, 16),
+  encoder_depths=(1, 1, 1),
+  decoder_folds=((2, 2, 2), (2, 2, 2), (1, 2, 2)),
+  decoder_widths=(16, 12, 8),
+  decoder_depths=(1, 1, 1),
+  taps=3,
+  linear_path=False,
+)
+PLANS = [(13,), (1, 4, 4, 4), (1, 8, 4), (5, 8), (9, 4)]
+
+
+def _vae(config: vae_lib.VaeConfig) -> vae_lib.Vae:
+  return vae_lib.Vae(config, rngs=nnx.Rngs(0))
+
+
+def _clip(frames: int = 13, batch: int = 2) -> jax.Array:
+  shape = (batch, frames, 16, 24, 3)
+  return jax.random.uniform(jax.random.key(1), shape, minval=-1.0, maxval=1.0)
+
+
+def _encoded(vae, frames, plan):
+  means, past, at = [], None, 0
+  for length in plan:
+    gaussian, past = vae.encode(frames[:, at : at + length], past)
+    means.append(gaussian.mean)
+    at += length
+  return jnp.concatenate(means, 1)
+
+
+def _decoded(vae, latents, plan):
+  parts, past, at = [], None, 0
+  for length in plan:
+    length = -(-length // 4)
+    part, past = vae.decode(latents[:, at : at + length], past)
+    parts.append(part)
+    at += length
+  return jnp.concatenate(parts, 1)
+
+
+@pytest.mark.parametrize('config', [SMALL, PYRAMID], ids=['small', 'pyramid'])
+@pytest.mark.parametrize('plan', PLANS, ids=str)
+def test_any_way_to_cut_a_clip_gives_the_same(config, plan):
+  vae, frames = _vae(config), _clip()
+  latents = vae.encode(frames)[0].mean
+  assert latents.shape == (2, 4, 2, 3, 16)
+  np.testing.assert_allclose(_encoded(vae, frames, plan), latents, atol=1e-5)
+  pictures = vae.decode(latents)[0]
+  assert pictures.shape == frames.shape
+  np.testing.assert_allclose(
+    _decoded(vae, latents, plan), pictures, atol=1e-5
+  )
+
+
+@pytest.mark.parametrize('config', [SMALL, PYRAMID], ids=['small', 'pyramid'])
+def test_no_gradient_reaches_the_future(config):
+  vae, frames = _vae(config), _clip(batch=1)
+  encode = jax.jit(
+    jax.grad(lambda x, at: vae.encode(x)[0].mean[:, at].sum()),
+    static_argnums=1,
+  )
+  for latent in range(3):
+    grad = encode(frames, latent)
+    assert not np.any(grad[:, 1 + 4 * latent :])
+    assert np.any(grad[:, 4 * latent])
+  latents = vae.encode(frames)[0].mean
+  decode = jax.jit(
+    jax.grad(lambda z, at: vae.decode(z)[0][:, at].sum()), static_argnums=1
+  )
+  for frame in (0, 4, 8):
+    grad = decode(latents, frame)
+    assert not np.any(grad[:, 1 + frame // 4 :])
+    assert np.any(grad[:, frame // 4])
+
+
+def test_one_program_for_each_chunk_shape():
+  vae, frames = _vae(SMALL), _clip()
+  encode, decode = jax.jit(vae_lib.Vae.encode), jax.jit(vae_lib.Vae.decode)
+  past = shown = None
+  for at, length in ((0, 1), (1, 4), (5, 4), (9, 4)):
+    gaussian, past = encode(vae, frames[:, at : at + length], past)
+    _, shown = decode(vae, gaussian.mean, shown)
+  assert encode._cache_size() == 2
+  assert decode._cache_size() == 2
+
+
+def test_the_past_has_one_shape_however_a_clip_begins():
+  vae, frames = _vae(SMALL), _clip()
+  shapes = [
+    jax.tree.map(jnp.shape, vae.encode(frames[:, :length])[1])
+    for length in (1, 5, 13)
+  ]
+  assert shapes[0] == shapes[1] == shapes[2]
+
+
+def test_the_linear_path_starts_as_principal_components():
+  vae = _vae(dataclasses.replace(SMALL, latent_channels=8))
+  frames = _clip(frames=16, batch=16)
+  vae = vae_lib.start_from_components(vae, frames)
+  latents = vae.linear.encode(frames, begins=False)
+  rows = latents.reshape(-1, 8)
+  np.testing.assert_allclose(rows.mean(0), 0.0, atol=1e-3)
+  np.testing.assert_allclose(
+    np.cov(rows.T, bias=True), np.eye(8), atol=2e-2
+  )
+  back = vae.linear.decode(latents, begins=False)
+  blocks = np.linalg.norm(frames - back)
+  assert blocks < np.linalg.norm(frames - frames.mean())
+
+
+def test_nothing_starts_from_components_without_a_linear_path():
+  vae = _vae(PYRAMID)
+  before = jax.tree.leaves(vae)
+  after = jax.tree.leaves(vae_lib.start_from_components(vae, _clip(16)))
+  assert all(a is b for a, b in zip(before, after, strict=True))
+
+
+def test_a_sample_is_spread_by_the_variance():
+  gaussian = vae_lib.Gaussian(
+    jnp.full((1, 1, 64, 64, 16), 3.0),
+    jnp.full((1, 1, 64, 64, 16), 2 * jnp.log(0.5)),
+  )
+  draw = gaussian.sample(jax.random.key(0))
+  np.testing.assert_allclose([draw.mean(), draw.std()], [3.0, 0.5], atol=0.01)
+
+
+def test_chunks_that_do_not_fold_are_named():
+  vae = _vae(SMALL)
+  with pytest.raises(ValueError, match='first chunk.* has 4 frames: give 1'):
+    vae.encode(_clip(4))
+  _, past = vae.encode(_clip(1))
+  with pytest.raises(ValueError, match='later chunk has 5 frames: give 4n'):
+    vae.encode(_clip(5), past)
+  with pytest.raises(ValueError, match='22 x 16'):
+    vae.encode(_clip(1)[:, :, :, :22])
+
+
+def test_levels_that_do_not_fit_are_named():
+  with pytest.raises(ValueError, match='encoder_widths has 2 levels'):
+    dataclasses.replace(SMALL, encoder_widths=(16, 16))
+  with pytest.raises(ValueError, match='decoder_folds unpack'):
+    dataclasses.replace(SMALL, decoder_folds=((2, 2, 2), (2, 2, 4)))
+  with pytest.raises(ValueError, match='at least 1'):
+    dataclasses.replace(SMALL, encoder_folds=((4, 8),))
+
+
+def test_a_mesh_changes_nothing():
+  frames = _clip(5, batch=8)
+  plain = jax.jit(vae_lib.Vae.reconstruct)(_vae(SMALL), frames)
+  with jax.set_mesh(sharding.make_mesh((2, 2, 2))):
+    split = sharding.place(frames, 'batch', None, None, None, None)
+    y = jax.jit(vae_lib.Vae.reconstruct)(_vae(SMALL), split)
+    assert jax.typeof(y).sharding.spec[0] == ('data', 'fsdp')
+  np.testing.assert_allclose(y, plain, atol=1e-5)
+
+
+def test_a_mesh_starts_from_the_same_components():
+  frames = _clip(4, batch=8)
+
+  def start(frames):
+    return vae_lib.start_from_components(_vae(SMALL), frames)
+
+  plain = jax.jit(vae_lib.Vae.reconstruct)(start(frames), _clip(5, batch=8))
+  with jax.set_mesh(sharding.make_mesh((2, 2, 2))):
+    vae = jax.jit(start)(sharding.place(frames))
+  vae = jax.tree.map(np.asarray, vae)
+  y = jax.jit(vae_lib.Vae.reconstruct)(vae, _clip(5, batch=8))
+  # Components are known up to their sign; pictures are not.
+  np.testing.assert_allclose(y, plain, atol=2e-2)
