@@ -1,0 +1,213 @@
+"""Pieces to a dataset: written aside, whole or not at all.
+
+A *piece* is a file of finished records (one episode of a recording). Pieces
+stay in `DIR.partial` until every one is there; then they are joined, in order,
+into the shards of a TFDS dataset, which takes its final name by one rename.
+Running the same command again goes on where it stopped, because the *recipe*
+(everything the content depends on) lies beside the pieces.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+from typing import Any, Iterable, Mapping, Sequence
+
+from array_record.python import array_record_module
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core import example_serializer
+
+RECIPE = 'recipe.json'
+_WRITER_OPTIONS = 'group_size:1,uncompressed'  # random access; video is small
+_RECORDS_A_SHARD = 64
+
+
+def partial(directory: str | os.PathLike) -> pathlib.Path:
+  """Where the pieces of an unfinished dataset lie."""
+  directory = pathlib.Path(directory)
+  return directory.with_name(directory.name + '.partial')
+
+
+def is_finished(
+    directory: str | os.PathLike, recipe: Mapping[str, Any]
+) -> bool:
+  """Whether `directory` holds the dataset of this recipe.
+
+  Raises:
+    ValueError: it holds something else.
+  """
+  directory = pathlib.Path(directory)
+  if not directory.exists():
+    return False
+  if directory.is_dir() and not any(directory.iterdir()):
+    return False
+  if not (directory / RECIPE).is_file():
+    raise ValueError(
+        f'{directory}: exists and is no dataset of this project; '
+        'choose another --out'
+    )
+  check_recipe(directory, recipe)
+  return True
+
+
+def begin(directory: str | os.PathLike, recipe: Mapping[str, Any]):
+  """Makes the place for pieces, or checks that it has the same recipe."""
+  place = partial(directory)
+  if (place / RECIPE).is_file():
+    check_recipe(place, recipe)
+    return
+  place.mkdir(parents=True, exist_ok=True)
+  write_text(place / RECIPE, json.dumps(recipe, indent=2) + '\n')
+
+
+def check_recipe(place: pathlib.Path, recipe: Mapping[str, Any]):
+  """ValueError names the first value that differs from the one asked for."""
+  try:
+    found = json.loads((place / RECIPE).read_text())
+  except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    raise ValueError(f'{place / RECIPE}: not JSON ({error})') from None
+  for name in sorted(set(found) | set(recipe)):
+    if found.get(name) != recipe.get(name):
+      raise ValueError(
+          f'{place}: was made with {name} = {found.get(name)!r}, not '
+          f'{recipe.get(name)!r}; use the same value, choose another --out, '
+          'or delete it'
+      )
+
+
+def write_text(path: pathlib.Path, text: str):
+  """Writes a file that is there whole or not at all."""
+  aside = path.with_name(path.name + '.tmp')
+  aside.write_text(text)
+  os.replace(aside, path)
+
+
+def write_piece(
+    path: pathlib.Path,
+    schema: tfds.features.FeaturesDict,
+    records: Iterable[Mapping[str, Any]],
+):
+  """Writes records to one ArrayRecord file that is there whole or not at all.
+
+  Raises:
+    OSError: the disk is full or the file cannot be written.
+  """
+  serializer = example_serializer.ExampleSerializer(
+      schema.get_serialized_info()
+  )
+  write_raw(path, (
+      serializer.serialize_example(schema.encode_example(record))
+      for record in records
+  ))
+
+
+def write_raw(path: pathlib.Path, records: Iterable[bytes]) -> tuple[int, int]:
+  """Writes serialized records; returns how many and how many bytes."""
+  aside = path.with_name(path.name + '.tmp')
+  count = size = 0
+  try:
+    writer = array_record_module.ArrayRecordWriter(str(aside), _WRITER_OPTIONS)
+    for record in records:
+      writer.write(record)
+      count += 1
+      size += len(record)
+    healthy = writer.ok()
+    writer.close()
+  except RuntimeError as error:  # what the writer makes of any failed write
+    aside.unlink(missing_ok=True)
+    raise OSError(f'{path}: cannot be written ({_line(error)})') from None
+  if not healthy:
+    aside.unlink(missing_ok=True)
+    raise OSError(f'{path}: cannot be written; is the disk full?')
+  os.replace(aside, path)
+  return count, size
+
+
+def finish(
+    directory: str | os.PathLike,
+    name: str,
+    schema: tfds.features.FeaturesDict,
+    pieces: Mapping[str, Sequence[pathlib.Path]],
+    *,
+    version: str,
+    description: str,
+    extra: Mapping[str, str],
+):
+  """Joins the pieces of each split and gives the dataset its final name.
+
+  Args:
+    directory: final place; `partial(directory)` is removed afterwards.
+    name: of the dataset, begins the name of every file.
+    schema: features of a record.
+    pieces: files of each split, in the order their records shall have.
+    version: of the schema.
+    description: what the dataset is, for dataset_info.json.
+    extra: further files beside the dataset: name to text.
+  """
+  directory = pathlib.Path(directory)
+  place = partial(directory) / 'whole'
+  shutil.rmtree(place, ignore_errors=True)
+  place.mkdir()
+  info = tfds.core.DatasetInfo(
+      builder=tfds.core.DatasetIdentity(
+          name=name, version=tfds.core.Version(version), data_dir=str(place),
+          module_name='',
+      ),
+      description=description,
+      features=schema,
+  )
+  info.set_file_format('array_record')
+  info.set_splits(tfds.core.SplitDict([
+      _join(place, name, split, files) for split, files in pieces.items()
+  ]))
+  info.write_to_directory(place)
+  shutil.copy(partial(directory) / RECIPE, place / RECIPE)
+  for file, text in extra.items():
+    write_text(place / file, text)
+  if directory.exists():
+    directory.rmdir()  # empty, or is_finished() had refused it
+  os.replace(place, directory)
+  shutil.rmtree(partial(directory))
+
+
+def _join(place, name, split, files) -> tfds.core.SplitInfo:
+  template = tfds.core.ShardedFileTemplate(
+      data_dir=place, dataset_name=name, split=split,
+      filetype_suffix='array_record',
+  )
+  counts = [_count(file) for file in files]
+  shards = max(1, -(-sum(counts) // _RECORDS_A_SHARD))
+  records = (record for file in files for record in _read(file))
+  left, lengths, size = sum(counts), [], 0
+  for shard in range(shards):
+    wanted = -(-left // (shards - shard))
+    path = template.sharded_filepath(shard_index=shard, num_shards=shards)
+    taken = (record for _, record in zip(range(wanted), records))
+    count, length = write_raw(pathlib.Path(path), taken)
+    left -= count
+    size += length
+    lengths.append(count)
+  return tfds.core.SplitInfo(
+      name=split, shard_lengths=lengths, num_bytes=size,
+      filename_template=template,
+  )
+
+
+def _count(file: pathlib.Path) -> int:
+  reader = array_record_module.ArrayRecordReader(str(file))
+  try:
+    return reader.num_records()
+  finally:
+    reader.close()
+
+
+def _read(file: pathlib.Path) -> list[bytes]:
+  reader = array_record_module.ArrayRecordReader(str(file))
+  try:
+    return reader.read_all()
+  finally:
+    reader.close()
+
+
+def _line(error: Exception) -> str:
+  return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
