@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Makes the environment, then lint, format and the whole test suite, laws of
+# the tree (import contract, BUILD, configs) first. Exit status 0: all passed.
+#
+#   bash launch/test.sh             everything
+#   bash launch/test.sh tests/nn    some of it; arguments go to pytest
+set -uo pipefail
+
+# shellcheck source=launch/environment.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
+environment || exit
+cd "$project" || exit
+
+failed=()
+check() {
+  local name=$1
+  shift
+  echo "== $name"
+  "$@" || failed+=("$name")
+}
+
+check lint "$python" -m ruff check .
+check format "$python" -m ruff format --check .
+# One process a core, no more than 8; a file's tests stay together, so that
+# what one of them compiled serves the others.
+check 'laws and tests' "$python" -m pytest \
+  --numprocesses auto --maxprocesses 8 --dist loadfile --durations 10 "$@"
+
+# On success pytest's own closing line is the last one.
+if ((${#failed[@]})); then
+  printf 'failed: %s\n' "${failed[@]}" >&2
+  exit 1
+fi
