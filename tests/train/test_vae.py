@@ -58,7 +58,8 @@ def test_components_are_a_start_that_needs_no_training():
   bare = vae_lib.Vae(CONFIG, rngs=nnx.Rngs(0))
   clips = loss_lib.pixels(_moving_squares(16))
   plain = float(loss_lib.decibels(bare.reconstruct(clips), clips).mean())
-  started = vae_lib.start_from_components(bare, frames)
+  components = vae_lib.components(CONFIG, frames)
+  started = vae_lib.start_from_components(bare, components)
   better = float(loss_lib.decibels(started.reconstruct(clips), clips).mean())
   assert better > plain + 5.0, (plain, better)
 

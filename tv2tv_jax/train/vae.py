@@ -2,12 +2,35 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
+import numpy as np
 
-from tv2tv_jax.typing import Metrics, PrngKey
+from tv2tv_jax.train import loop
+from tv2tv_jax.typing import Metrics
+from tv2tv_jax.typing import PrngKey
 from tv2tv_jax.vae import vae as vae_lib
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VaeData:
+  """What a VAE is trained and judged on.
+
+  Attributes:
+    records: the dataset of takes, as `launch.record` writes it.
+    chunks: groups of frames after the first frame of a clip.
+    batch: clips of a step.
+    components: clips whose blocks the linear path starts from.
+    statistics: clips of the train split that latents are normalised by.
+    held_out: clips of the test split that every evaluation sees.
+  """
+
+  records: str = ''
+  chunks: int = 3
+  batch: int = 4
+  components: int = 1024
+  statistics: int = 2048
+  held_out: int = 128
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +50,16 @@ class VaeLossConfig:
   kl: float = 1e-4
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VaeRun:
+  """A training run of a VAE: what `configs/*_vae.py` fill in."""
+
+  data: VaeData = VaeData()
+  vae: vae_lib.VaeConfig = vae_lib.VaeConfig()
+  loss: VaeLossConfig = VaeLossConfig()
+  train: loop.TrainConfig = loop.TrainConfig()
+
+
 def loss(
   model: vae_lib.Vae,
   frames: Float[Array, 'B T Y X C'],
@@ -37,14 +70,22 @@ def loss(
   gaussian, _ = model.encode(frames)
   pictures, _ = model.decode(gaussian.sample(key))
   error = pictures - frames
-  parts = {
-    'absolute': jnp.mean(jnp.abs(error)),
-    'squared': jnp.mean(jnp.square(error)),
-    'edges': sum(jnp.mean(jnp.abs(jnp.diff(error, axis=a))) for a in (2, 3)),
-    'kl': divergence(gaussian),
+  absolute = jnp.mean(jnp.abs(error))
+  squared = jnp.mean(jnp.square(error))
+  edges = sum(jnp.mean(jnp.abs(jnp.diff(error, axis=a))) for a in (2, 3))
+  kl = divergence(gaussian)
+  total = (
+    config.absolute * absolute
+    + config.squared * squared
+    + config.edges * edges
+    + config.kl * kl
+  )
+  return total, {
+    'absolute': absolute,
+    'squared': squared,
+    'edges': edges,
+    'kl': kl,
   }
-  total = sum(getattr(config, name) * part for name, part in parts.items())
-  return total, parts
 
 
 def divergence(gaussian: vae_lib.Gaussian) -> Float[Array, '']:
@@ -55,7 +96,7 @@ def divergence(gaussian: vae_lib.Gaussian) -> Float[Array, '']:
   )
 
 
-def pixels(frames: Array) -> Float[Array, '...']:
+def pixels(frames: UInt8[Array | np.ndarray, '...']) -> Float[Array, '...']:
   """Frames of uint8 as floats in [-1, 1]."""
   return jnp.asarray(frames, jnp.float32) / 127.5 - 1.0
 
@@ -66,3 +107,10 @@ def decibels(
   """Peak signal-to-noise ratio of each frame; values in [-1, 1]."""
   error = jnp.mean(jnp.square(pictures - frames), axis=(2, 3, 4))
   return -10.0 * jnp.log10(jnp.maximum(error / 4.0, 1e-10))
+
+
+def pictures_of(frames: Float[Array, '...']) -> UInt8[Array, '...']:
+  """The inverse of `pixels`, rounded."""
+  return jnp.round((jnp.clip(frames, -1.0, 1.0) + 1.0) * 127.5).astype(
+    jnp.uint8
+  )

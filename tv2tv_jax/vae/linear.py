@@ -6,8 +6,9 @@ is, and the nets learn what it leaves. A choice: on the demo's Doom frames it
 gives at step 0 what a net without it had not reached after 130 s of training.
 """
 
+from typing import NamedTuple
+
 from flax import nnx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -15,8 +16,6 @@ from tv2tv_jax import sharding
 from tv2tv_jax.nn import conv
 from tv2tv_jax.vae import config as config_lib
 from tv2tv_jax.vae import fold
-
-_BLOCKS = 65_536  # More blocks than this do not change the components.
 
 
 class LinearPath(nnx.Module):
@@ -46,33 +45,43 @@ class LinearPath(nnx.Module):
     return fold.unfold(self.outward(latents), self.config.stride, begins)
 
 
-def start_from_components(
-  path: LinearPath, frames: Float[Array, 'B T Y X C']
-) -> None:
-  """Sets `path` to the principal components of the blocks of `frames`.
+class Components(NamedTuple):
+  """The principal components of blocks, as the two matrices of a path."""
 
-  Afterwards each latent channel of these blocks has mean 0 and variance 1.
+  inward: Float[Array, 'pixels Z']
+  inward_bias: Float[Array, 'Z']
+  outward: Float[Array, 'Z pixels']
+  outward_bias: Float[Array, 'pixels']
+
+
+def components(
+  config: config_lib.VaeConfig, frames: Float[Array, 'B T Y X C']
+) -> Components:
+  """The principal components of the blocks of `frames`.
+
+  Each latent channel of these blocks has mean 0 and variance 1.
 
   Args:
-    path: changed in place.
+    config: gives the blocks' size and the number of components.
     frames: of the train split, in [-1, 1]; `T` a multiple of the time stride.
   """
-  blocks = fold.fold(frames, path.config.stride, begins=False)
-  blocks = blocks.reshape(-1, blocks.shape[-1])[:_BLOCKS]
+  blocks = fold.fold(frames, config.stride, begins=False)
+  blocks = blocks.reshape(-1, blocks.shape[-1])
   mean = jnp.mean(blocks, axis=0)
   centred = blocks - mean
   values, vectors = jnp.linalg.eigh(centred.T @ centred / blocks.shape[0])
-  count = path.config.latent_channels
-  vectors = vectors[:, -count:]
-  deviation = jnp.sqrt(jnp.maximum(values[-count:], 1e-8))
-  inward, outward = vectors / deviation, (vectors * deviation).T
-  _set(path.inward, inward, -mean @ inward)
-  _set(path.outward, outward, mean)
+  vectors = vectors[:, -config.latent_channels :]
+  variance = jnp.maximum(values[-config.latent_channels :], 1e-8)
+  deviation = jnp.sqrt(variance)
+  inward = vectors / deviation
+  return Components(inward, -mean @ inward, (vectors * deviation).T, mean)
 
 
-def _set(
-  layer: conv.Conv2d, kernel: Float[Array, 'I O'], bias: Float[Array, 'O']
-) -> None:
-  """Replaces the parameters of a 1 x 1 convolution."""
-  layer.kernel[...] = sharding.place(kernel[None, None])
-  layer.bias[...] = sharding.place(bias)
+def start_from_components(path: LinearPath, start: Components) -> None:
+  """Sets the two matrices of `path`, in place."""
+  for layer, kernel, bias in (
+    (path.inward, start.inward, start.inward_bias),
+    (path.outward, start.outward, start.outward_bias),
+  ):
+    layer.kernel[...] = sharding.place(kernel[None, None])
+    layer.bias[...] = sharding.place(bias)

@@ -26,6 +26,7 @@ from tv2tv_jax.vae import encoder
 from tv2tv_jax.vae import linear
 
 VaeConfig = config_lib.VaeConfig
+components = linear.components
 Past = encoder.Past
 
 # Log-variances start here, near certainty, and stay in these bounds.
@@ -87,14 +88,11 @@ class Vae(nnx.Module):
     return jnp.clip(self.decode(gaussian.mean)[0], -1.0, 1.0)
 
 
-def start_from_components(
-  vae: Vae, frames: Float[Array, 'B T Y X C']
-) -> Vae:
-  """The VAE whose linear path is the principal components of `frames`.
+def start_from_components(vae: Vae, start: linear.Components) -> Vae:
+  """The VAE whose linear path is the principal components of real blocks.
 
-  A choice (see linear.py). Changes nothing without a linear path. May be
-  traced, so it can be part of the `init` of a training run.
+  A choice (see linear.py): `start` is `components(vae.config, frames)`. May be
+  traced, so that it can be part of the `init` of a training run.
   """
-  if vae.config.linear_path:
-    linear.start_from_components(vae.linear, frames)
+  linear.start_from_components(vae.linear, start)
   return vae
