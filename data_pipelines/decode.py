@@ -11,7 +11,7 @@ import numpy as np
 
 
 def decode(
-    video: bytes, *, start: int = 0, stop: int | None = None, where: str = ''
+  video: bytes, *, start: int = 0, stop: int | None = None, where: str = ''
 ) -> np.ndarray:
   """Frames `start` to `stop` of a video, uint8 [T, Y, X, 3].
 
@@ -30,14 +30,14 @@ def decode(
     frames = _decode(video, start, stop)
   except (av.FFmpegError, IndexError) as error:
     raise ValueError(
-        f'{where}: {len(video)} bytes do not decode as video ({error}); '
-        'record this dataset again'
+      f'{where}: {len(video)} bytes do not decode as video ({error}); '
+      'record this dataset again'
     ) from None
   wanted = None if stop is None else stop - start
   if not frames or (wanted is not None and len(frames) < wanted):
     raise ValueError(
-        f'{where}: holds {start + len(frames)} frames, '
-        f'frames {start} to {stop} were asked for'
+      f'{where}: holds {start + len(frames)} frames, '
+      f'frames {start} to {stop} were asked for'
     )
   return np.stack(frames)
 

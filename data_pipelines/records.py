@@ -23,8 +23,15 @@ SPLITS = ('train', 'test')
 
 _BYTES = ('video', 'controls', 'states')
 _TEXTS = (
-    'take', 'source', 'map', 'prompt', 'license', 'segments', 'control_names',
-    'state_names', 'version',
+  'take',
+  'source',
+  'map',
+  'prompt',
+  'license',
+  'segments',
+  'control_names',
+  'state_names',
+  'version',
 )
 _INTEGERS = ('frame_count', 'height', 'width', 'seed', 'ended')
 
@@ -32,12 +39,14 @@ _INTEGERS = ('frame_count', 'height', 'width', 'seed', 'ended')
 @functools.cache
 def features() -> tfds.features.FeaturesDict:
   """Schema of a record; only scalars, strings and bytes."""
-  return tfds.features.FeaturesDict({
+  return tfds.features.FeaturesDict(
+    {
       **{name: tfds.features.Scalar(np.object_) for name in _BYTES},
       **{name: tfds.features.Text() for name in _TEXTS},
       **{name: tfds.features.Scalar(np.int64) for name in _INTEGERS},
       'rate': tfds.features.Scalar(np.float32),
-  })
+    }
+  )
 
 
 class Take(NamedTuple):
@@ -70,19 +79,19 @@ class Take(NamedTuple):
     """Frames `start` to `stop`, uint8 [T, Y, X, 3]."""
     stop = self.frame_count if stop is None else stop
     frames = decode.decode(
-        self.video, start=start, stop=stop, where=f'{self.where}: video'
+      self.video, start=start, stop=stop, where=f'{self.where}: video'
     )
     if frames.shape[1:] != (self.height, self.width, 3):
       raise ValueError(
-          f'{self.where}: video is {frames.shape[2]}x{frames.shape[1]}, '
-          f'width and height say {self.width}x{self.height}'
+        f'{self.where}: video is {frames.shape[2]}x{frames.shape[1]}, '
+        f'width and height say {self.width}x{self.height}'
       )
     return frames
 
   def words(self, start: int, chunks: int, chunk_frames: int = 4):
     """Text before each latent of a clip that starts at frame `start`."""
     return words.words_of_chunks(
-        self.segments, start / self.rate, chunks, chunk_frames / self.rate
+      self.segments, start / self.rate, chunks, chunk_frames / self.rate
     )
 
 
@@ -111,17 +120,15 @@ def open_split(directory: str | os.PathLike, split: str):
   path = pathlib.Path(directory)
   if not (path / 'dataset_info.json').is_file():
     raise ValueError(
-        f'{path}: no dataset here (dataset_info.json is missing); make one '
-        'with `python -m launch.record` or `python -m launch.encode`'
+      f'{path}: no dataset here (dataset_info.json is missing); make one '
+      'with `python -m launch.record` or `python -m launch.encode`'
     )
   builder = tfds.builder_from_directory(path)
   if split not in builder.info.splits:
     raise ValueError(
-        f'{path}: no split {split!r}; it has {", ".join(builder.info.splits)}'
+      f'{path}: no split {split!r}; it has {", ".join(builder.info.splits)}'
     )
-  files = [
-      pathlib.Path(name) for name in builder.info.splits[split].filepaths
-  ]
+  files = [pathlib.Path(name) for name in builder.info.splits[split].filepaths]
   for file in files:
     if not file.is_file():
       raise ValueError(f'{file}: file is missing; make the dataset again')
@@ -134,8 +141,8 @@ def open_split(directory: str | os.PathLike, split: str):
     for file in files:
       _check_file(file)
     raise ValueError(
-        f'{path}: split {split!r} is damaged ({_line(error)}); make the '
-        'dataset again'
+      f'{path}: split {split!r} is damaged ({_line(error)}); make the '
+      'dataset again'
     ) from None
 
 
@@ -145,7 +152,7 @@ def read_record(source, index: int, where: str) -> Mapping[str, Any]:
     return source[index]
   except Exception as error:  # the reader has no error class of its own
     raise ValueError(
-        f'{where}: cannot be read ({_line(error)}); make the dataset again'
+      f'{where}: cannot be read ({_line(error)}); make the dataset again'
     ) from None
 
 
@@ -154,42 +161,46 @@ def parse_take(record: Mapping[str, Any], where: str) -> Take:
   missing = sorted(set(features()) - set(record))
   if missing:
     raise ValueError(f'{where}: field {missing[0]} is missing')
-  texts = {name: _text(record, name, where) for name in _TEXTS}
+  texts = {name: text(record, name, where) for name in _TEXTS}
   count, rate = int(record['frame_count']), float(record['rate'])
   if count < 1:
     raise ValueError(f'{where}: frame_count is {count}')
   if not rate > 0:
     raise ValueError(f'{where}: rate is {rate}')
-  control_names = _names(texts['control_names'], f'{where}: control_names')
-  state_names = _names(texts['state_names'], f'{where}: state_names')
+  control_names = names(texts['control_names'], f'{where}: control_names')
+  state_names = names(texts['state_names'], f'{where}: state_names')
   try:
     segments = words.parse_segments(texts['segments'])
   except ValueError as error:
     raise ValueError(f'{where}: {error}') from None
   return Take(
-      where=where,
-      segments=segments,
-      control_names=control_names,
-      state_names=state_names,
-      controls=_table(
-          record['controls'], np.uint8, (count, len(control_names)),
-          f'{where}: controls'
-      ),
-      states=_table(
-          record['states'], np.float32, (count, len(state_names)),
-          f'{where}: states'
-      ),
-      frame_count=count,
-      rate=rate,
-      height=int(record['height']),
-      width=int(record['width']),
-      seed=int(record['seed']),
-      ended=bool(record['ended']),
-      video=record['video'],
-      **{
-          name: texts[name]
-          for name in ('take', 'source', 'map', 'prompt', 'license')
-      },
+    where=where,
+    segments=segments,
+    control_names=control_names,
+    state_names=state_names,
+    controls=_table(
+      record['controls'],
+      np.uint8,
+      (count, len(control_names)),
+      f'{where}: controls',
+    ),
+    states=_table(
+      record['states'],
+      np.float32,
+      (count, len(state_names)),
+      f'{where}: states',
+    ),
+    frame_count=count,
+    rate=rate,
+    height=int(record['height']),
+    width=int(record['width']),
+    seed=int(record['seed']),
+    ended=bool(record['ended']),
+    video=record['video'],
+    **{
+      name: texts[name]
+      for name in ('take', 'source', 'map', 'prompt', 'license')
+    },
   )
 
 
@@ -202,12 +213,12 @@ def _check_file(path: pathlib.Path):
     reader.close()
   except Exception as error:  # the reader has no error class of its own
     raise ValueError(
-        f'{path}: file of {path.stat().st_size} bytes is cut short or damaged '
-        f'({_line(error)}); make the dataset again'
+      f'{path}: file of {path.stat().st_size} bytes is cut short or damaged '
+      f'({_line(error)}); make the dataset again'
     ) from None
 
 
-def _text(record, name, where):
+def text(record, name, where):
   value = record[name]
   try:
     return value if isinstance(value, str) else bytes(value).decode()
@@ -215,13 +226,13 @@ def _text(record, name, where):
     raise ValueError(f'{where}: {name} is not text ({error})') from None
 
 
-def _names(text, where):
+def names(text, where):
   try:
     names = json.loads(text)
   except json.JSONDecodeError as error:
     raise ValueError(f'{where} is not JSON ({error})') from None
   if not isinstance(names, list) or not all(
-      isinstance(name, str) for name in names
+    isinstance(name, str) for name in names
   ):
     raise ValueError(f'{where} is {text!r}, not a list of names')
   return tuple(names)

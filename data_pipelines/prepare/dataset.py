@@ -29,7 +29,7 @@ def partial(directory: str | os.PathLike) -> pathlib.Path:
 
 
 def is_finished(
-    directory: str | os.PathLike, recipe: Mapping[str, Any]
+  directory: str | os.PathLike, recipe: Mapping[str, Any]
 ) -> bool:
   """Whether `directory` holds the dataset of this recipe.
 
@@ -43,8 +43,8 @@ def is_finished(
     return False
   if not (directory / RECIPE).is_file():
     raise ValueError(
-        f'{directory}: exists and is no dataset of this project; '
-        'choose another --out'
+      f'{directory}: exists and is no dataset of this project; '
+      'choose another --out'
     )
   check_recipe(directory, recipe)
   return True
@@ -69,23 +69,32 @@ def check_recipe(place: pathlib.Path, recipe: Mapping[str, Any]):
   for name in sorted(set(found) | set(recipe)):
     if found.get(name) != recipe.get(name):
       raise ValueError(
-          f'{place}: was made with {name} = {found.get(name)!r}, not '
-          f'{recipe.get(name)!r}; use the same value, choose another --out, '
-          'or delete it'
+        f'{place}: was made with {name} = {found.get(name)!r}, not '
+        f'{recipe.get(name)!r}; use the same value, choose another --out, '
+        'or delete it'
       )
 
 
 def write_text(path: pathlib.Path, text: str):
   """Writes a file that is there whole or not at all."""
+  write_bytes(path, text.encode())
+
+
+def write_bytes(path: pathlib.Path, data: bytes):
+  """Writes a file that is there whole or not at all."""
   aside = path.with_name(path.name + '.tmp')
-  aside.write_text(text)
-  os.replace(aside, path)
+  try:
+    aside.write_bytes(data)
+    os.replace(aside, path)
+  except OSError:
+    aside.unlink(missing_ok=True)
+    raise
 
 
 def write_piece(
-    path: pathlib.Path,
-    schema: tfds.features.FeaturesDict,
-    records: Iterable[Mapping[str, Any]],
+  path: pathlib.Path,
+  schema: tfds.features.FeaturesDict,
+  records: Iterable[Mapping[str, Any]],
 ):
   """Writes records to one ArrayRecord file that is there whole or not at all.
 
@@ -93,12 +102,15 @@ def write_piece(
     OSError: the disk is full or the file cannot be written.
   """
   serializer = example_serializer.ExampleSerializer(
-      schema.get_serialized_info()
+    schema.get_serialized_info()
   )
-  write_raw(path, (
+  write_raw(
+    path,
+    (
       serializer.serialize_example(schema.encode_example(record))
       for record in records
-  ))
+    ),
+  )
 
 
 def write_raw(path: pathlib.Path, records: Iterable[bytes]) -> tuple[int, int]:
@@ -124,14 +136,14 @@ def write_raw(path: pathlib.Path, records: Iterable[bytes]) -> tuple[int, int]:
 
 
 def finish(
-    directory: str | os.PathLike,
-    name: str,
-    schema: tfds.features.FeaturesDict,
-    pieces: Mapping[str, Sequence[pathlib.Path]],
-    *,
-    version: str,
-    description: str,
-    extra: Mapping[str, str],
+  directory: str | os.PathLike,
+  name: str,
+  schema: tfds.features.FeaturesDict,
+  pieces: Mapping[str, Sequence[pathlib.Path]],
+  *,
+  version: str,
+  description: str,
+  extra: Mapping[str, str],
 ):
   """Joins the pieces of each split and gives the dataset its final name.
 
@@ -149,17 +161,21 @@ def finish(
   shutil.rmtree(place, ignore_errors=True)
   place.mkdir()
   info = tfds.core.DatasetInfo(
-      builder=tfds.core.DatasetIdentity(
-          name=name, version=tfds.core.Version(version), data_dir=str(place),
-          module_name='',
-      ),
-      description=description,
-      features=schema,
+    builder=tfds.core.DatasetIdentity(
+      name=name,
+      version=tfds.core.Version(version),
+      data_dir=str(place),
+      module_name='',
+    ),
+    description=description,
+    features=schema,
   )
   info.set_file_format('array_record')
-  info.set_splits(tfds.core.SplitDict([
-      _join(place, name, split, files) for split, files in pieces.items()
-  ]))
+  info.set_splits(
+    tfds.core.SplitDict(
+      [_join(place, name, split, files) for split, files in pieces.items()]
+    )
+  )
   info.write_to_directory(place)
   shutil.copy(partial(directory) / RECIPE, place / RECIPE)
   for file, text in extra.items():
@@ -172,8 +188,10 @@ def finish(
 
 def _join(place, name, split, files) -> tfds.core.SplitInfo:
   template = tfds.core.ShardedFileTemplate(
-      data_dir=place, dataset_name=name, split=split,
-      filetype_suffix='array_record',
+    data_dir=place,
+    dataset_name=name,
+    split=split,
+    filetype_suffix='array_record',
   )
   counts = [_count(file) for file in files]
   shards = max(1, -(-sum(counts) // _RECORDS_A_SHARD))
@@ -188,8 +206,10 @@ def _join(place, name, split, files) -> tfds.core.SplitInfo:
     size += length
     lengths.append(count)
   return tfds.core.SplitInfo(
-      name=split, shard_lengths=lengths, num_bytes=size,
-      filename_template=template,
+    name=split,
+    shard_lengths=lengths,
+    num_bytes=size,
+    filename_template=template,
   )
 
 

@@ -19,9 +19,9 @@ def encode_video(frames: np.ndarray, rate: float) -> bytes:
   buffer = io.BytesIO()
   with av.open(buffer, 'w', format='mp4') as container:
     stream = container.add_stream(
-        'libx264rgb',
-        rate=fractions.Fraction(rate).limit_denominator(1001),
-        options=_OPTIONS,
+      'libx264rgb',
+      rate=fractions.Fraction(rate).limit_denominator(1001),
+      options=_OPTIONS,
     )
     stream.height, stream.width = frames.shape[1:3]
     stream.pix_fmt = 'rgb24'

@@ -54,12 +54,13 @@ class Report(NamedTuple):
 
   def line(self) -> str:
     speed = (
-        f'{self.filmed_frames / self.seconds:,.0f} frames/s'
-        if self.filmed_frames else 'already recorded'
+      f'{self.filmed_frames / self.seconds:,.0f} frames/s'
+      if self.filmed_frames
+      else 'already recorded'
     )
     return (
-        f'{self.takes} takes, {self.frames:,} frames, {self.hours:.3f} hours, '
-        f'words on {self.spoken:.0%} of the frames; {speed}'
+      f'{self.takes} takes, {self.frames:,} frames, {self.hours:.3f} hours, '
+      f'words on {self.spoken:.0%} of the frames; {speed}'
     )
 
 
@@ -72,11 +73,11 @@ class _Episode(NamedTuple):
 
 
 def record(
-    request: Request,
-    out: str | os.PathLike,
-    *,
-    processes: int = 0,
-    progress: Callable[[int, int], Any] = lambda done, total: None,
+  request: Request,
+  out: str | os.PathLike,
+  *,
+  processes: int = 0,
+  progress: Callable[[int, int], Any] = lambda done, total: None,
 ) -> Report:
   """Writes the recording to `out`, going on where an earlier run stopped.
 
@@ -92,8 +93,11 @@ def record(
   """
   began = time.monotonic()
   source, request = _check(request)
-  recipe = {**request._asdict(), 'maps': list(request.maps),
-            'version': records.VERSION}
+  recipe = {
+    **request._asdict(),
+    'maps': list(request.maps),
+    'version': records.VERSION,
+  }
   out = pathlib.Path(out)
   if dataset.is_finished(out, recipe):
     return _report(out, 0, time.monotonic() - began)
@@ -105,20 +109,22 @@ def record(
     progress(len(episodes) - len(left) + done, len(episodes))
   counts = [_piece_summary(episode) for episode in episodes]
   summary = {
-      'takes': sum(episode.takes for episode in episodes),
-      'frames': sum(frames for frames, _ in counts),
-      'spoken': sum(spoken for _, spoken in counts),
-      'rate': source.RATE,
+    'takes': sum(episode.takes for episode in episodes),
+    'frames': sum(frames for frames, _ in counts),
+    'spoken': sum(spoken for _, spoken in counts),
+    'rate': source.RATE,
   }
   dataset.finish(
-      out, request.source, records.features(),
-      {
-          'train': [piece.path for piece in episodes if not piece.test],
-          'test': [piece.path for piece in episodes if piece.test],
-      },
-      version=records.VERSION,
-      description='Game film with its controls as words, one take a record.',
-      extra={'summary.json': json.dumps(summary, indent=2) + '\n'},
+    out,
+    request.source,
+    records.features(),
+    {
+      'train': [piece.path for piece in episodes if not piece.test],
+      'test': [piece.path for piece in episodes if piece.test],
+    },
+    version=records.VERSION,
+    description='Game film with its controls as words, one take a record.',
+    extra={'summary.json': json.dumps(summary, indent=2) + '\n'},
   )
   filmed = sum(episode.takes for episode in left) * _CHUNKS * 4
   return _report(out, filmed, time.monotonic() - began)
@@ -128,8 +134,7 @@ def _check(request: Request):
   """The source's module, and the request with its maps filled in."""
   if request.source not in SOURCES:
     raise ValueError(
-        f'source {request.source!r} is unknown; choose from '
-        + ', '.join(SOURCES)
+      f'source {request.source!r} is unknown; choose from ' + ', '.join(SOURCES)
     )
   if not (math.isfinite(request.minutes) and request.minutes > 0):
     raise ValueError(f'minutes is {request.minutes}; it must be positive')
@@ -149,13 +154,14 @@ def _plan(request: Request, place: pathlib.Path) -> list[_Episode]:
   count = -(-takes // each)
   tests = max(1, round(count / 10))
   return [
-      _Episode(
-          request=request, number=number,
-          takes=min(each, takes - number * each),
-          test=number >= count - tests,
-          path=place / f'episode-{number:05d}.array_record',
-      )
-      for number in range(count)
+    _Episode(
+      request=request,
+      number=number,
+      takes=min(each, takes - number * each),
+      test=number >= count - tests,
+      path=place / f'episode-{number:05d}.array_record',
+    )
+    for number in range(count)
   ]
 
 
@@ -168,18 +174,20 @@ def _each(episodes, processes):
   # parent hears the interrupt; children finish their episode, because a child
   # that is killed leaves its game running.
   pool = futures.ProcessPoolExecutor(
-      min(processes, len(episodes)), multiprocessing.get_context('spawn'),
-      initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN),
+    min(processes, len(episodes)),
+    multiprocessing.get_context('spawn'),
+    initializer=signal.signal,
+    initargs=(signal.SIGINT, signal.SIG_IGN),
   )
   try:
     for job in futures.as_completed(
-        [pool.submit(_film_episode, episode) for episode in episodes]
+      [pool.submit(_film_episode, episode) for episode in episodes]
     ):
       yield job.result()
   except process.BrokenProcessPool:
     raise OSError(
-        'a filming process was killed (out of memory?); run again to go on, '
-        'with fewer --processes'
+      'a filming process was killed (out of memory?); run again to go on, '
+      'with fewer --processes'
     ) from None
   finally:
     pool.shutdown(cancel_futures=True)
@@ -191,17 +199,17 @@ def _film_episode(episode: _Episode):
   map_name = request.maps[episode.number % len(request.maps)]
   sequence = np.random.SeedSequence([request.seed, episode.number])
   seed = int(sequence.generate_state(1)[0])
-  films = list(source.film_takes(
-      map_name, seed, request.size, episode.takes, _CHUNKS
-  ))
+  films = list(
+    source.film_takes(map_name, seed, request.size, episode.takes, _CHUNKS)
+  )
   takes = [
-      _record_of(source, episode, map_name, seed, index, film)
-      for index, film in enumerate(films)
+    _record_of(source, episode, map_name, seed, index, film)
+    for index, film in enumerate(films)
   ]
   rows = np.concatenate([film.controls[1:] for film in films])
   dataset.write_text(
-      episode.path.with_suffix('.json'),
-      json.dumps([len(rows), int(rows.any(1).sum())]),
+    episode.path.with_suffix('.json'),
+    json.dumps([len(rows), int(rows.any(1).sum())]),
   )
   dataset.write_piece(episode.path, records.features(), takes)
 
@@ -210,29 +218,29 @@ def _record_of(source, episode, map_name, seed, index, film) -> dict[str, Any]:
   count, height, width = film.frames.shape[:3]
   request = episode.request
   return {
-      'video': encode_video.encode_video(film.frames, source.RATE),
-      'controls': film.controls.tobytes(),
-      'states': film.states.astype(np.float32).tobytes(),
-      'take': (
-          f'{request.source}-{request.seed}-{map_name}-'
-          f'{episode.number:05d}-{index:02d}'
-      ),
-      'source': request.source,
-      'map': map_name,
-      'prompt': source.prompt(map_name),
-      'license': source.LICENSE,
-      'segments': json.dumps(
-          words.segments_of(film.controls, source.CONTROL_NAMES, source.RATE)
-      ),
-      'control_names': json.dumps(source.CONTROL_NAMES),
-      'state_names': json.dumps(source.STATE_NAMES),
-      'version': records.VERSION,
-      'frame_count': count,
-      'height': height,
-      'width': width,
-      'seed': seed,
-      'ended': int(index == episode.takes - 1),
-      'rate': source.RATE,
+    'video': encode_video.encode_video(film.frames, source.RATE),
+    'controls': film.controls.tobytes(),
+    'states': film.states.astype(np.float32).tobytes(),
+    'take': (
+      f'{request.source}-{request.seed}-{map_name}-'
+      f'{episode.number:05d}-{index:02d}'
+    ),
+    'source': request.source,
+    'map': map_name,
+    'prompt': source.prompt(map_name),
+    'license': source.LICENSE,
+    'segments': json.dumps(
+      words.segments_of(film.controls, source.CONTROL_NAMES, source.RATE)
+    ),
+    'control_names': json.dumps(source.CONTROL_NAMES),
+    'state_names': json.dumps(source.STATE_NAMES),
+    'version': records.VERSION,
+    'frame_count': count,
+    'height': height,
+    'width': width,
+    'seed': seed,
+    'ended': int(index == episode.takes - 1),
+    'rate': source.RATE,
   }
 
 
@@ -243,8 +251,10 @@ def _piece_summary(episode: _Episode) -> tuple[int, int]:
 def _report(out: pathlib.Path, filmed: int, seconds: float) -> Report:
   summary = json.loads((out / 'summary.json').read_text())
   return Report(
-      takes=summary['takes'], frames=summary['frames'],
-      hours=summary['frames'] / summary['rate'] / 3600,
-      spoken=summary['spoken'] / summary['frames'],
-      filmed_frames=filmed, seconds=seconds,
+    takes=summary['takes'],
+    frames=summary['frames'],
+    hours=summary['frames'] / summary['rate'] / 3600,
+    spoken=summary['spoken'] / summary['frames'],
+    filmed_frames=filmed,
+    seconds=seconds,
   )

@@ -29,7 +29,7 @@ def text_of(row: np.ndarray, names: Sequence[str]) -> str:
 
 
 def segments_of(
-    controls: np.ndarray, names: Sequence[str], rate: float
+  controls: np.ndarray, names: Sequence[str], rate: float
 ) -> list[Segment]:
   """Merged stretches of `controls` uint8 [T, K], in order of time."""
   texts = [text_of(row, names) for row in controls]
@@ -39,16 +39,20 @@ def segments_of(
     if row + 1 < len(texts) and texts[row + 1] == texts[begin]:
       continue
     if texts[begin]:
-      segments.append(Segment(
-          start=(begin - 1) / rate, end=row / rate, kind=KIND,
+      segments.append(
+        Segment(
+          start=(begin - 1) / rate,
+          end=row / rate,
+          kind=KIND,
           text=texts[begin],
-      ))
+        )
+      )
     begin = row + 1
   return segments
 
 
 def words_of_chunks(
-    segments: Sequence[Segment], start: float, chunks: int, seconds: float
+  segments: Sequence[Segment], start: float, chunks: int, seconds: float
 ) -> tuple[str, ...]:
   """Text before each latent of a clip: `1 + chunks` strings, the first ''.
 
@@ -59,8 +63,8 @@ def words_of_chunks(
     seconds: length of a chunk.
   """
   return ('',) + tuple(
-      _in_force(segments, start + i * seconds, start + (i + 1) * seconds)
-      for i in range(chunks)
+    _in_force(segments, start + i * seconds, start + (i + 1) * seconds)
+    for i in range(chunks)
   )
 
 
@@ -82,8 +86,8 @@ def parse_segments(text: str) -> list[Segment]:
     # A millionth of a second covers the rounding of times.
     if not end - 1e-6 <= segment['start'] < segment['end']:
       raise ValueError(
-          f'segments[{index}] runs from {segment["start"]} to '
-          f'{segment["end"]} s, after one that ends at {end} s'
+        f'segments[{index}] runs from {segment["start"]} to '
+        f'{segment["end"]} s, after one that ends at {end} s'
       )
     end = segment['end']
   return segments

@@ -35,24 +35,24 @@ class Sight(NamedTuple):
 
 # Controls and how often a stretch of them begins in the open.
 _MENU = (
-    (Controls(turn=1), 0.085),
-    (Controls(turn=-1), 0.085),
-    (Controls(move=1), 0.24),
-    (Controls(turn=1, move=1), 0.075),
-    (Controls(turn=-1, move=1), 0.075),
-    (Controls(move=-1), 0.075),
-    (Controls(turn=1, move=-1), 0.015),
-    (Controls(turn=-1, move=-1), 0.015),
-    (Controls(strafe=1), 0.045),
-    (Controls(strafe=-1), 0.045),
-    (Controls(move=1, strafe=1), 0.015),
-    (Controls(move=1, strafe=-1), 0.015),
-    (Controls(attack=1), 0.11),
-    (Controls(turn=1, attack=1), 0.05),
-    (Controls(turn=-1, attack=1), 0.05),
-    (Controls(move=1, attack=1), 0.06),
-    (Controls(move=-1, attack=1), 0.025),
-    (Controls(), 0.05),
+  (Controls(turn=1), 0.085),
+  (Controls(turn=-1), 0.085),
+  (Controls(move=1), 0.24),
+  (Controls(turn=1, move=1), 0.075),
+  (Controls(turn=-1, move=1), 0.075),
+  (Controls(move=-1), 0.075),
+  (Controls(turn=1, move=-1), 0.015),
+  (Controls(turn=-1, move=-1), 0.015),
+  (Controls(strafe=1), 0.045),
+  (Controls(strafe=-1), 0.045),
+  (Controls(move=1, strafe=1), 0.015),
+  (Controls(move=1, strafe=-1), 0.015),
+  (Controls(attack=1), 0.11),
+  (Controls(turn=1, attack=1), 0.05),
+  (Controls(turn=-1, attack=1), 0.05),
+  (Controls(move=1, attack=1), 0.06),
+  (Controls(move=-1, attack=1), 0.025),
+  (Controls(), 0.05),
 )
 
 
@@ -77,10 +77,12 @@ class Player:
 
   def _begin_stretch(self, sight: Sight, stuck: bool):
     menu = [controls for controls, _ in _MENU]
-    weights = np.array([
+    weights = np.array(
+      [
         weight * self._liking(controls, sight, stuck)
         for controls, weight in _MENU
-    ])
+      ]
+    )
     self._held = menu[self._rng.choice(len(menu), p=weights / weights.sum())]
     length = self._rng.choice(_LENGTHS, p=_LENGTH_WEIGHTS)
     if stuck or sight.wall > 0.75:  # face something else before going on
@@ -94,7 +96,9 @@ class Player:
       return 0.0
     if sight.wall < 0.5:
       return 1.0
-    if controls.attack and sight.wall > 0.65:  # a burst on a near wall would fill the picture
+    if (
+      controls.attack and sight.wall > 0.65
+    ):  # a burst on a near wall would fill the picture
       return 0.02
     if controls.move > 0:
       return 1.0 if sight.wall < 0.75 else 0.05

@@ -20,8 +20,13 @@ from data_pipelines.sources import player as player_lib
 RATE = 17.5  # frames/s
 LICENSE = 'Freedoom (BSD-3-Clause), ViZDoom scenarios (MIT)'
 CONTROL_NAMES = (
-    'turn left', 'turn right', 'move forward', 'move backward', 'strafe left',
-    'strafe right', 'attack',
+  'turn left',
+  'turn right',
+  'move forward',
+  'move backward',
+  'strafe left',
+  'strafe right',
+  'attack',
 )
 STATE_NAMES = ('angle', 'x', 'y', 'ammo', 'health')
 # Width x height of the stored frame; rendered at 160x120 or 320x240.
@@ -44,16 +49,18 @@ class Map(NamedTuple):
 
 # Chosen by eye at 64x48: colour, contrast, and room to move.
 MAPS = {
-    'deathmatch': Map('deathmatch', 'freedoom2.wad', 'deathmatch.wad'),
-    'duel': Map(
-        'duel', 'freedoom2.wad', 'multi_duel.wad', 'map01',
-        '-host 1 -deathmatch'
-    ),
-    'hall': Map(
-        'hall', 'freedoom2.wad', 'multi_deathmatch.wad', 'map01',
-        '-host 1 -deathmatch'
-    ),
-    'yard': Map('yard', 'freedoom1.wad', level='e1m3'),
+  'deathmatch': Map('deathmatch', 'freedoom2.wad', 'deathmatch.wad'),
+  'duel': Map(
+    'duel', 'freedoom2.wad', 'multi_duel.wad', 'map01', '-host 1 -deathmatch'
+  ),
+  'hall': Map(
+    'hall',
+    'freedoom2.wad',
+    'multi_deathmatch.wad',
+    'map01',
+    '-host 1 -deathmatch',
+  ),
+  'yard': Map('yard', 'freedoom1.wad', level='e1m3'),
 }
 DEFAULT_MAPS = ('deathmatch', 'duel', 'hall')
 
@@ -73,7 +80,9 @@ def prompt(map_name: str) -> str:
 def parse_size(size: str) -> tuple[int, int]:
   """(width, height) of '64x48'; ValueError names the sizes that exist."""
   if size not in SIZES:
-    raise ValueError(f'size {size!r} is unknown; choose from {", ".join(SIZES)}')
+    raise ValueError(
+      f'size {size!r} is unknown; choose from {", ".join(SIZES)}'
+    )
   width, height = size.split('x')
   return int(width), int(height)
 
@@ -82,14 +91,16 @@ def parse_maps(names: tuple[str, ...]) -> tuple[str, ...]:
   """The names themselves; ValueError names the maps that exist."""
   for name in names:
     if name not in MAPS:
-      raise ValueError(f'map {name!r} is unknown; choose from {", ".join(MAPS)}')
+      raise ValueError(
+        f'map {name!r} is unknown; choose from {", ".join(MAPS)}'
+      )
   if not names or len(set(names)) != len(names):
     raise ValueError(f'maps {names!r}: name each map once, and one at least')
   return tuple(names)
 
 
 def film_takes(
-    map_name: str, seed: int, size: str, takes: int, chunks: int
+  map_name: str, seed: int, size: str, takes: int, chunks: int
 ) -> Iterator[Film]:
   """Films `takes` takes of `1 + 4 * chunks` frames in a fresh episode.
 
@@ -129,9 +140,9 @@ def _film(game, player, first, chunks, size):
     speed = float(np.hypot(*gone)) / _FREE_RUN
   shrink = functools.partial(_shrink, size=size)
   return Film(
-      frames=np.stack([shrink(view.picture) for view in views]),
-      controls=np.array([_row(held) for held in rows], np.uint8),
-      states=np.stack([view.state for view in views]),
+    frames=np.stack([shrink(view.picture) for view in views]),
+    controls=np.array([_row(held) for held in rows], np.uint8),
+    states=np.stack([view.state for view in views]),
   ), views[-1]
 
 
@@ -144,14 +155,12 @@ def _start(level: Map, seed: int, size: tuple[int, int]) -> vizdoom.DoomGame:
   home = os.path.dirname(vizdoom.__file__)
   game.set_doom_game_path(os.path.join(home, level.game))
   if level.scenario:
-    game.set_doom_scenario_path(
-        os.path.join(home, 'scenarios', level.scenario)
-    )
+    game.set_doom_scenario_path(os.path.join(home, 'scenarios', level.scenario))
   if level.level:
     game.set_doom_map(level.level)
   resolution = vizdoom.ScreenResolution
   game.set_screen_resolution(
-      resolution.RES_160X120 if size[0] <= 160 else resolution.RES_320X240
+    resolution.RES_160X120 if size[0] <= 160 else resolution.RES_320X240
   )
   game.set_screen_format(vizdoom.ScreenFormat.RGB24)
   game.set_depth_buffer_enabled(True)
@@ -163,14 +172,25 @@ def _start(level: Map, seed: int, size: tuple[int, int]) -> vizdoom.DoomGame:
   game.set_mode(vizdoom.Mode.PLAYER)
   game.set_doom_skill(1)
   button, variable = vizdoom.Button, vizdoom.GameVariable
-  game.set_available_buttons([
-      button.TURN_LEFT_RIGHT_DELTA, button.MOVE_FORWARD, button.MOVE_BACKWARD,
-      button.MOVE_LEFT, button.MOVE_RIGHT, button.ATTACK,
-  ])
-  game.set_available_game_variables([
-      variable.ANGLE, variable.POSITION_X, variable.POSITION_Y,
-      variable.SELECTED_WEAPON_AMMO, variable.HEALTH,
-  ])
+  game.set_available_buttons(
+    [
+      button.TURN_LEFT_RIGHT_DELTA,
+      button.MOVE_FORWARD,
+      button.MOVE_BACKWARD,
+      button.MOVE_LEFT,
+      button.MOVE_RIGHT,
+      button.ATTACK,
+    ]
+  )
+  game.set_available_game_variables(
+    [
+      variable.ANGLE,
+      variable.POSITION_X,
+      variable.POSITION_Y,
+      variable.SELECTED_WEAPON_AMMO,
+      variable.HEALTH,
+    ]
+  )
   game.set_episode_timeout(0)
   game.set_seed(seed)
   game.add_game_args(f'{level.arguments} +sv_cheats 1 +sv_infiniteammo 1')
@@ -189,11 +209,11 @@ def _look(game) -> _View:
   state = game.get_state()
   depth = state.depth_buffer
   height, width = depth.shape
-  ahead = depth[height * 2 // 5:height * 3 // 5, width // 3:width * 2 // 3]
+  ahead = depth[height * 2 // 5 : height * 3 // 5, width // 3 : width * 2 // 3]
   return _View(
-      picture=state.screen_buffer,
-      state=np.asarray(state.game_variables, np.float32),
-      wall=float(np.clip(1.0 - np.median(ahead) / _FAR, 0.0, 1.0)),
+    picture=state.screen_buffer,
+    state=np.asarray(state.game_variables, np.float32),
+    wall=float(np.clip(1.0 - np.median(ahead) / _FAR, 0.0, 1.0)),
   )
 
 
@@ -202,15 +222,24 @@ _FAR = 40.0  # depth of the buffer beyond which a wall is no matter
 
 def _buttons(held: player_lib.Controls) -> list[float]:
   return [
-      -_TURN / _TICS * held.turn, held.move > 0, held.move < 0,
-      held.strafe > 0, held.strafe < 0, held.attack,
+    -_TURN / _TICS * held.turn,
+    held.move > 0,
+    held.move < 0,
+    held.strafe > 0,
+    held.strafe < 0,
+    held.attack,
   ]
 
 
 def _row(held: player_lib.Controls) -> list[int]:
   return [
-      held.turn > 0, held.turn < 0, held.move > 0, held.move < 0,
-      held.strafe > 0, held.strafe < 0, held.attack,
+    held.turn > 0,
+    held.turn < 0,
+    held.move > 0,
+    held.move < 0,
+    held.strafe > 0,
+    held.strafe < 0,
+    held.attack,
   ]
 
 
