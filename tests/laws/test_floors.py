@@ -16,6 +16,7 @@ def _contracts():
 
 
 def test_import_contracts_hold():
+  # A process of its own: it binds the console that pytest puts away.
   program = 'from importlinter import cli; cli.lint_imports_command()'
   command = [sys.executable, '-c', program, '--no-cache', '--no-logo']
   done = subprocess.run(
@@ -31,7 +32,7 @@ def test_every_room_stands_on_a_floor():
   rooms = {room.removesuffix('.py') for room in rooms}
   missing = rooms - named - {'tv2tv_jax.__init__'}
   assert not missing, (
-    f'name {sorted(missing)} on a floor of the contract `floors`, pyproject.toml'
+    f'pyproject.toml, contract `floors`: name {sorted(missing)} on a floor'
   )
 
 
