@@ -1,4 +1,4 @@
-"""Runs pytest on the folders that are named: what a Bazel test target starts."""
+"""Runs pytest on the folders named: what a Bazel test target starts."""
 
 import sys
 

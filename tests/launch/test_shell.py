@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
+_TOOLS = 'bash cat cmp cp dirname flock grep mkdir mv rm'
 _SCRIPTS = ['launch/demo.sh', 'launch/test.sh', 'launch/environment.sh']
 
 
