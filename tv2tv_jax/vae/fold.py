@@ -32,6 +32,7 @@ def fold(
       f'frames of {columns} x {rows} (width x height) do not fold into '
       f'{x_size} x {y}: give multiples'
     )
+  # Explicit layouts let a reshape split one axis at a time.
   x = x.reshape(batch, frames // t, t, rows, columns, channels)
   x = x.reshape(batch, frames // t, t, rows // y, y, columns, channels)
   x = x.reshape(*x.shape[:5], columns // x_size, x_size, channels)
@@ -47,5 +48,8 @@ def unfold(
   batch, count, rows, columns, packed = x.shape
   x = x.reshape(*x.shape[:4], t, y, x_size, packed // (t * y * x_size))
   x = x.transpose(0, 1, 4, 2, 5, 3, 6, 7)
-  x = x.reshape(batch, count * t, rows * y, columns * x_size, -1)
+  # Explicit layouts let a reshape merge one pair of axes at a time.
+  x = x.reshape(batch, count * t, *x.shape[3:])
+  x = x.reshape(batch, count * t, rows * y, *x.shape[4:])
+  x = x.reshape(batch, count * t, rows * y, columns * x_size, x.shape[-1])
   return x[:, t - 1 :] if begins else x
