@@ -43,12 +43,12 @@ def decode(
 
 
 def _decode(video, start, stop):
-  # Without 'explode' the codec paints over damage and says nothing.
-  options = {'err_detect': 'explode'}
-  with av.open(io.BytesIO(video), options=options) as container:
+  with av.open(io.BytesIO(video)) as container:
     stream = container.streams.video[0]
     # Frames are tiny: a second thread costs more than it brings.
     stream.codec_context.thread_count = 1
+    # Without 'explode' the codec paints over damage and says nothing.
+    stream.codec_context.options = {'err_detect': 'explode'}
     first = 0
     if start:
       step = 1 / (stream.average_rate * stream.time_base)

@@ -6,11 +6,12 @@ neither writing nor reading needs TensorFlow for. Every field is described in
 data_pipelines/README.md.
 """
 
+from collections.abc import Mapping
 import functools
 import json
 import os
 import pathlib
-from typing import Any, Mapping, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -218,7 +219,8 @@ def _check_file(path: pathlib.Path):
     ) from None
 
 
-def text(record, name, where):
+def text(record: Mapping[str, Any], name: str, where: str) -> str:
+  """The text of a field, which TFDS gives as bytes."""
   value = record[name]
   try:
     return value if isinstance(value, str) else bytes(value).decode()
@@ -226,7 +228,8 @@ def text(record, name, where):
     raise ValueError(f'{where}: {name} is not text ({error})') from None
 
 
-def names(text, where):
+def names(text: str, where: str) -> tuple[str, ...]:
+  """The texts of a JSON list; ValueError if it is none."""
   try:
     names = json.loads(text)
   except json.JSONDecodeError as error:

@@ -33,6 +33,7 @@ flags.mark_flag_as_required('out')
 
 
 def main(_):
+  """Films, and reports in one line."""
   request = record.Request(
     source=_SOURCE.value,
     minutes=_MINUTES.value,

@@ -24,6 +24,7 @@ flags.mark_flags_as_required(['records', 'out'])
 
 
 def main(_):
+  """Learns the tokenizer unless it is there."""
   out = pathlib.Path(_OUT.value)
   known = out.exists()
   if not known:

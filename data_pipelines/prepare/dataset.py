@@ -7,11 +7,12 @@ Running the same command again goes on where it stopped, because the *recipe*
 (everything the content depends on) lies beside the pieces.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 import json
 import os
 import pathlib
 import shutil
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any
 
 from array_record.python import array_record_module
 import tensorflow_datasets as tfds
@@ -107,7 +108,10 @@ def write_piece(
   write_raw(
     path,
     (
-      serializer.serialize_example(schema.encode_example(record))
+      # A protobuf map has no order of its own: fix one, for equal files.
+      serializer.get_tf_example(
+        schema.encode_example(record)
+      ).SerializeToString(deterministic=True)
       for record in records
     ),
   )
@@ -127,7 +131,11 @@ def write_raw(path: pathlib.Path, records: Iterable[bytes]) -> tuple[int, int]:
     writer.close()
   except RuntimeError as error:  # what the writer makes of any failed write
     aside.unlink(missing_ok=True)
-    raise OSError(f'{path}: cannot be written ({_line(error)})') from None
+    full = 'No space left' in str(error)
+    why = 'the disk is full; free some space and run again'
+    raise OSError(
+      f'{path}: cannot be written ({why if full else _line(error)})'
+    ) from None
   if not healthy:
     aside.unlink(missing_ok=True)
     raise OSError(f'{path}: cannot be written; is the disk full?')
@@ -200,7 +208,7 @@ def _join(place, name, split, files) -> tfds.core.SplitInfo:
   for shard in range(shards):
     wanted = -(-left // (shards - shard))
     path = template.sharded_filepath(shard_index=shard, num_shards=shards)
-    taken = (record for _, record in zip(range(wanted), records))
+    taken = (record for _, record in zip(range(wanted), records, strict=False))
     count, length = write_raw(pathlib.Path(path), taken)
     left -= count
     size += length

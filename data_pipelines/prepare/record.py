@@ -5,6 +5,7 @@ so the number of processes changes nothing but the time. The last tenth of the
 episodes is the test split: whole other games, from every map.
 """
 
+from collections.abc import Callable
 from concurrent import futures
 from concurrent.futures import process
 import importlib
@@ -15,7 +16,7 @@ import os
 import pathlib
 import signal
 import time
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -53,6 +54,7 @@ class Report(NamedTuple):
   seconds: float  # of this run
 
   def line(self) -> str:
+    """The report in one line."""
     speed = (
       f'{self.filmed_frames / self.seconds:,.0f} frames/s'
       if self.filmed_frames

@@ -6,8 +6,9 @@ a stretch of equal rows; rows that hold nothing make no segment, they are the
 gaps. A chunk is told the words in force over most of it.
 """
 
+from collections.abc import Sequence
 import json
-from typing import Sequence, TypedDict
+from typing import TypedDict
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class Segment(TypedDict):
 
 def text_of(row: np.ndarray, names: Sequence[str]) -> str:
   """Names of what is held, e.g. 'turn left, attack'; '' for nothing."""
-  return ', '.join(name for held, name in zip(row, names) if held)
+  return ', '.join(name for held, name in zip(row, names, strict=True) if held)
 
 
 def segments_of(

@@ -1,0 +1,1 @@
+"""Where film comes from: a module a source."""

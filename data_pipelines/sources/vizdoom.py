@@ -7,9 +7,12 @@ who cannot die and never runs out of plasma: what the picture does is what the
 controls say.
 """
 
+from collections.abc import Iterator
+import contextlib
 import functools
 import os
-from typing import Iterator, NamedTuple
+import tempfile
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -74,6 +77,7 @@ class Film(NamedTuple):
 
 
 def prompt(map_name: str) -> str:
+  """What a story on this map begins with."""
   return f'doom {MAPS[map_name].words}'
 
 
@@ -194,9 +198,10 @@ def _start(level: Map, seed: int, size: tuple[int, int]) -> vizdoom.DoomGame:
   game.set_episode_timeout(0)
   game.set_seed(seed)
   game.add_game_args(f'{level.arguments} +sv_cheats 1 +sv_infiniteammo 1')
-  # The engine leaves its settings file in the folder it starts in.
+  # The engine leaves a settings file and a folder where it starts.
   game.set_doom_config_path(os.devnull)
-  game.init()
+  with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    game.init()
   for command in ('god', 'notarget', 'give ammo', 'give PlasmaRifle'):
     game.send_game_command(command)
   game.advance_action(_WARM_UP // 2)
