@@ -1,0 +1,235 @@
+"""The witnesses of obedience: trained, tested on real film, and questioned."""
+
+from collections.abc import Mapping
+import pathlib
+from typing import Any, NamedTuple
+
+from flax import nnx
+import jax
+import numpy as np
+
+from data_pipelines import pipeline
+from data_pipelines import records
+from tv2tv_jax.evaluate import controls
+from tv2tv_jax.evaluate import intervals
+from tv2tv_jax.evaluate import inverse_dynamics
+from tv2tv_jax.evaluate import obedience
+from tv2tv_jax.evaluate import pictures
+from tv2tv_jax.train import loop
+from tv2tv_jax.train import optimizer
+from tv2tv_jax.train import vae as train_vae
+from tv2tv_jax.vae import vae as vae_lib
+
+_BATCH = 48
+# Ends at whichever comes first; a busy machine gets a shorter, whole schedule.
+_TRAIN = loop.TrainConfig(
+  steps=600, minutes=0.7, log_every=20, save_every=600, keep=1, ema=0.98,
+  optimizer=optimizer.OptimizerConfig(
+    rate=2e-3, warmup=30, final=0.01, beta2=0.98, weight_decay=0.05
+  ),
+)
+
+
+class Footage(NamedTuple):
+  """Held-out takes of one length, and the VAE's copies of them."""
+
+  frames: np.ndarray  # uint8 [B, T, Y, X, 3]
+  copies: np.ndarray
+  held: np.ndarray  # uint8 [B, T, K]
+  names: tuple[str, ...]  # of the columns of `held`
+  prompts: tuple[str, ...]
+  rate: float
+
+
+def footage(path: str, vae: vae_lib.Vae) -> Footage:
+  """The test split of a recording, as far as takes have its usual length."""
+  takes = list(records.Takes(path, 'test'))
+  length = max(take.frame_count for take in takes)
+  takes = [take for take in takes if take.frame_count == length]
+  frames = np.stack([take.frames() for take in takes])
+  return Footage(
+    frames, copied(vae, frames), np.stack([take.controls for take in takes]),
+    takes[0].control_names, tuple(take.prompt for take in takes),
+    takes[0].rate,
+  )
+
+
+def copied(vae: vae_lib.Vae, frames: np.ndarray) -> np.ndarray:
+  """Films as the VAE gives them back, uint8 [B, T, Y, X, 3]."""
+  again = jax.jit(lambda vae, some: vae.reconstruct(train_vae.pixels(some)))
+  return np.concatenate(
+    [pictures.to_uint8(again(vae, one[None])) for one in frames]
+  )
+
+
+def train(
+  path: str, vae: vae_lib.Vae, workdir: pathlib.Path
+) -> inverse_dynamics.InverseDynamics:
+  """The inverse dynamics model of a recording; at once if it is trained."""
+  chunk = vae.config.stride[0]
+  take = records.Takes(path, 'train')[0]
+  config = inverse_dynamics.InverseDynamicsConfig(
+    chunk_frames=chunk, height=take.height, width=take.width
+  )
+
+  def loss(model, batch, key):
+    return inverse_dynamics.loss(
+      model, batch, key, names=take.control_names, copy=vae.reconstruct
+    )
+
+  state = loop.train(
+    lambda key: inverse_dynamics.InverseDynamics(config, rngs=nnx.Rngs(key)),
+    loss,
+    pipeline.clips(
+      path, 'train', frames=chunk + 1, batch=_BATCH, seed=0,
+      with_controls=True,
+    ),
+    _TRAIN,
+    workdir,
+  )
+  return state.ema
+
+
+def tested(
+  model: inverse_dynamics.InverseDynamics, film: Footage
+) -> dict[str, Any]:
+  """Accuracy and confusion of each head on real film and on its copies."""
+  chunk = model.config.chunk_frames
+  truth = controls.answers(film.held, film.names, chunk)
+  truth = truth.reshape(-1, truth.shape[-1])
+  tables = {
+    'real': controls.confusion(_beliefs(model, film.frames), truth),
+    'copies': controls.confusion(_beliefs(model, film.copies), truth),
+  }
+  heads = {}
+  for head in controls.HEADS:
+    heads[head.name] = {'classes': list(head.classes)}
+    for kind, confusion in tables.items():
+      heads[head.name][kind] = {
+        'accuracy': controls.accuracy(confusion[head.name]),
+        'counts': confusion[head.name].tolist(),
+      }
+  return {'chunks': len(truth), 'heads': heads}
+
+
+def seen(
+  model: inverse_dynamics.InverseDynamics, films: np.ndarray
+) -> obedience.Window:
+  """What the witnesses see of films that are windows: 1 + n chunks."""
+  chunk = model.config.chunk_frames
+  count = (films.shape[1] - 1) // chunk
+  beliefs = {
+    name: each.reshape(len(films), count, -1)
+    for name, each in _beliefs(model, films).items()
+  }
+  return obedience.Window(beliefs, obedience.travelled(films))
+
+
+def real_windows(
+  model: inverse_dynamics.InverseDynamics, film: Footage, chunks: int
+) -> dict[str, obedience.Window]:
+  """What the witnesses see of real film in which each instruction held."""
+  chunk = model.config.chunk_frames
+  truth = controls.answers(film.held, film.names, chunk)
+  found = {}
+  for word in (*obedience.INSTRUCTIONS, obedience.REFERENCE):
+    films = [
+      frames[chunk * start : chunk * (start + chunks) + 1]
+      for frames, answers in zip(film.frames, truth, strict=True)
+      for start in obedience.steady_windows(answers, chunks, word)
+    ]
+    empty = film.frames[:0, : chunk * chunks + 1]
+    found[word] = seen(model, np.stack(films)) if films else _blank(empty)
+  return found
+
+
+def table(
+  told: Mapping[str, obedience.Window],
+  twins: obedience.Window,
+  real: Mapping[str, obedience.Window],
+) -> dict[str, Any]:
+  """The obedience table: for each instruction, every count with its interval.
+
+  Args:
+    told: what was seen of the roll-outs told each instruction and, for
+      comparison, `obedience.REFERENCE`; rows are seeds.
+    twins: of those told nothing.
+    real: of real film.
+  """
+  rows = []
+  for word in obedience.INSTRUCTIONS:
+    verdict = obedience.judged(word, told[word], told[obedience.REFERENCE])
+    base = obedience.judged(word, twins)
+    ceiling = obedience.judged(word, *_paired(real, word))
+    rows.append(
+      {
+        'instruction': word,
+        'obeyed': entry(verdict.obeyed),
+        'moved': entry(verdict.moved),
+        'apart': entry(verdict.apart),
+        'twins': entry(base.obeyed),
+        'twins_moved': entry(base.moved),
+        'ceiling': entry(
+          obedience.judged(word, real[word]).obeyed
+        ),
+        'ceiling_moved': entry(obedience.judged(word, real[word]).moved),
+        'ceiling_apart': entry(ceiling.apart),
+        'travel': [round(float(x), 3) for x in told[word].travel],
+      }
+    )
+  return {'rows': rows, 'turns': _turns(rows)}
+
+
+def entry(count: intervals.Count | None) -> dict[str, Any] | None:
+  """A count as it stands in the report."""
+  if count is None:
+    return None
+  low, high = count.interval
+  share = count.share if count.trials else None
+  return {
+    'hits': count.hits, 'trials': count.trials, 'share': share, 'low': low,
+    'high': high,
+  }
+
+
+def _turns(rows: list[dict[str, Any]]) -> dict[str, Any]:
+  """Left and right together, by motion."""
+  total = {}
+  for name in ('moved', 'ceiling_moved'):
+    counts = [row[name] for row in rows if row[name]]
+    total[name] = entry(
+      intervals.Count(
+        sum(c['hits'] for c in counts), sum(c['trials'] for c in counts)
+      )
+    )
+  return total
+
+
+def _paired(
+  real: Mapping[str, obedience.Window], word: str
+) -> tuple[obedience.Window, obedience.Window]:
+  """As many real windows of the word as of moving forward, in order."""
+  one, other = real[word], real[obedience.REFERENCE]
+  count = min(len(one.travel), len(other.travel))
+
+  def first(window):
+    beliefs = {name: each[:count] for name, each in window.beliefs.items()}
+    return obedience.Window(beliefs, window.travel[:count])
+
+  return first(one), first(other)
+
+
+def _beliefs(
+  model: inverse_dynamics.InverseDynamics, films: np.ndarray
+) -> dict[str, np.ndarray]:
+  """Log-probabilities per head of every chunk of films, in order."""
+  chunks = controls.chunks(films, model.config.chunk_frames)
+  return inverse_dynamics.read(model, chunks.reshape(-1, *chunks.shape[2:]))
+
+
+def _blank(films: np.ndarray) -> obedience.Window:
+  """What is seen of no film at all."""
+  beliefs = {
+    head.name: np.zeros((0, 1, len(head.classes))) for head in controls.HEADS
+  }
+  return obedience.Window(beliefs, np.zeros(len(films)))
