@@ -5,6 +5,7 @@ and can be overridden by a flag. Programs turn it back with `from_config_dict`;
 package code never sees a ConfigDict.
 """
 
+from collections.abc import Mapping
 import dataclasses
 import json
 import types
@@ -32,7 +33,7 @@ def to_config_dict(schema: Any) -> config_dict.ConfigDict:
 
 
 def from_config_dict(
-  schema: type[Schema], values: typing.Mapping[str, Any], where: str = 'config'
+  schema: type[Schema], values: Mapping[str, Any], where: str = 'config'
 ) -> Schema:
   """The dataclass that `values` describes.
 

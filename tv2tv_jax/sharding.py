@@ -79,6 +79,18 @@ def place(value: jax.Array, *axes: str | None) -> jax.Array:
   return value if layout is None else jax.sharding.reshard(value, layout)
 
 
+def unfolded(x: jax.Array, leading: tuple[int, ...], like: jax.Array) -> jax.Array:
+  """`x` with its first axis split into `leading`, laid out along the first.
+
+  The inverse of folding leading axes into one, which `like` went through.
+  """
+  shape = (*leading, *x.shape[1:])
+  if not has_mesh():
+    return x.reshape(shape)
+  layout = PartitionSpec(*jax.typeof(like).sharding.spec[:1])
+  return jax.lax.reshape(x, shape, out_sharding=layout)
+
+
 def abstract(make: Callable[..., Any], *args: Any) -> Any:
   """Shapes, dtypes and layouts of `make(*args)`; computes nothing.
 

@@ -8,7 +8,7 @@ is absent costs nothing.
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Shaped
 
 from tv2tv_jax.interleave import timeline
 
@@ -32,7 +32,7 @@ class Streams(NamedTuple):
     return [name for name in self._fields if getattr(self, name) is not None]
 
 
-def joined(*parts: Float[Array, 'B _ ...'] | None) -> Float[Array, 'B _ ...']:
+def joined(*parts: Shaped[Array, 'B _ ...'] | None) -> Shaped[Array, 'B _ ...']:
   """The parts that are there, one after another along the tokens."""
   there = [part for part in parts if part is not None]
   return there[0] if len(there) == 1 else jnp.concatenate(there, axis=1)

@@ -50,7 +50,7 @@ def convolve(
     padding='SAME',
     dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
   )
-  return y.reshape(*x.shape[:-3], *y.shape[1:])
+  return sharding.unfolded(y, x.shape[:-3], x)
 
 
 def normal_kernel(

@@ -50,23 +50,29 @@ class Checkpoints:
     """The newest state, with `batches` set to where it was; None if new."""
     if self._orbax.latest is None:
       return None
-    wanted = {**_split(abstract), 'data': batches}
-    loaded = self._orbax.load_checkpointables(None, wanted)
-    return state_lib.TrainState(
-      model=loaded['model'], ema=loaded['ema'], **loaded['run']
+    parts = _split(abstract)
+    wanted = {name: _named(part) for name, part in parts.items()}
+    loaded = self._orbax.load_checkpointables(
+      None, {**wanted, 'data': batches}
     )
+    found = {name: _unnamed(loaded[name], like) for name, like in parts.items()}
+    return state_lib.TrainState(**found.pop('run'), **found)
 
   def save(
     self, state: state_lib.TrainState, batches: Any, *, last: bool = False
   ) -> None:
     """Saves when a checkpoint is due, or when it is the `last`, in any case."""
     step = int(state.step)
+    if not (last or self._orbax.should_save(step)):
+      return
+    parts = {name: _named(part) for name, part in _split(state).items()}
     if not last:
-      bundle = {**_split(state), 'data': batches}
-      self._orbax.save_checkpointables_async(step, bundle)
+      self._orbax.save_checkpointables_async(step, {**parts, 'data': batches})
     elif self._orbax.latest is None or self._orbax.latest.step != step:
-      bundle = {**_split(state), 'data': batches}
-      self._orbax.save_checkpointables(step, bundle, force=True)
+      self._orbax.wait()
+      self._orbax.save_checkpointables(
+        step, {**parts, 'data': batches}, force=True
+      )
 
 
 def restore_model(
@@ -88,10 +94,33 @@ def restore_model(
     if orbax.latest is None:
       raise ValueError(f'{workdir}: no finished checkpoint there; train first')
     abstract = sharding.abstract(init, jax.random.key(0))
-    return orbax.load_checkpointables(None, {'ema': abstract})['ema']
+    loaded = orbax.load_checkpointables(None, {'ema': _named(abstract)})
+    return _unnamed(loaded['ema'], abstract)
 
 
 def _split(state: state_lib.TrainState) -> dict[str, Any]:
   """The state in the parts that can be loaded one by one."""
   run = state._asdict()
   return {'model': run.pop('model'), 'ema': run.pop('ema'), 'run': run}
+
+
+def _named(tree: Any) -> dict[str, Any]:
+  """A tree as a flat mapping from `a.b.0.kernel` to arrays.
+
+  What is on disk then depends on the names in our modules alone, not on how
+  the library that holds them nests them.
+  """
+  leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+  return {_name(path): leaf for path, leaf in leaves}
+
+
+def _unnamed(named: dict[str, Any], like: Any) -> Any:
+  """The inverse of `_named`, in the structure of `like`."""
+  leaves, structure = jax.tree_util.tree_flatten_with_path(like)
+  return jax.tree.unflatten(structure, [named[_name(p)] for p, _ in leaves])
+
+
+def _name(path: Any) -> str:
+  """`a.b.0.kernel` of a path of keys."""
+  name = jax.tree_util.keystr(path, simple=True, separator='.')
+  return name.removesuffix('.value')

@@ -1,6 +1,7 @@
 """A run from its first step, or its last checkpoint, to its end."""
 
 from collections.abc import Callable, Mapping
+import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -127,12 +128,14 @@ def _advance(
     mininterval=1.0, dynamic_ncols=True,
   )
   with bar:
-    progress = float(state.progress)
+    progress, metrics = float(state.progress), None
     while progress < 1.0:
       batch = sharding.put_batch(next(batches))
       step += 1
       progress = clock.progress(step)
-      state, metrics = advance(state, batch, key, jnp.float32(progress))
+      with clock.paused() if metrics is None else contextlib.nullcontext():
+        # The first step waits for the compiler, which is not training.
+        state, metrics = advance(state, batch, key, jnp.float32(progress))
       bar.update()
       over = progress >= 1.0
       if step % config.log_every == 0 or over:

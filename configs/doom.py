@@ -1,0 +1,69 @@
+r"""TV2TV tiny, on recorded Doom of 64 x 48, on two CPU cores.
+
+  python -m launch.train --config configs/doom.py --workdir DIR \
+      --config.sources.latents=LATENTS --config.sources.vae=VAE_WORKDIR \
+      --config.sources.tokenizer=TOKENIZER.model
+
+Expect: MEASURED
+"""
+
+from ml_collections import config_dict
+
+from configs import schema
+from data_pipelines import pipeline
+from tv2tv_jax import config
+from tv2tv_jax.mot import tower
+from tv2tv_jax.sample import rollout
+from tv2tv_jax.train import loop
+from tv2tv_jax.train import objective
+from tv2tv_jax.train import optimizer
+from tv2tv_jax.tv2tv import frames
+from tv2tv_jax.tv2tv import model
+
+
+def get_config() -> config_dict.ConfigDict:
+  """A model small enough to learn to steer in minutes."""
+  return config.to_config_dict(
+    schema.StoryRun(
+      sources=schema.Sources(),
+      data=pipeline.StoriesConfig(chunks=9, text_length=64, batch=8),
+      model=model.ModelConfig(
+        vocabulary=384,
+        towers=tower.MotConfig(
+          width=128,
+          depth=3,
+          heads=2,
+          key_heads=2,
+          head_width=64,
+          hidden=384,
+          theta=1e3,
+          query_key_norm=True,
+          remat='none',
+          unroll=3,
+        ),
+        frames=frames.FramesConfig(
+          rows=6, columns=8, channels=(32, 128), blocks=(1, 0),
+          time_features=64,
+        ),
+        chunk_places='chunk',
+        dtype='float32',
+      ),
+      objective=objective.ObjectiveConfig(text_weight=0.1, film_start=False),
+      train=loop.TrainConfig(
+        steps=2400,
+        minutes=8.0,
+        evaluate_every=600,
+        save_every=600,
+        keep=1,
+        ema=0.99,
+        optimizer=optimizer.OptimizerConfig(
+          rate=2e-3, warmup=60, shape='linear', decay_from=0.6, final=0.01,
+          beta2=0.98, weight_decay=0.01,
+        ),
+      ),
+      sample=rollout.SampleConfig(
+        steps=10, guidance=2.0, window=9, kept=5, prompt_budget=16,
+        words_budget=12,
+      ),
+    )
+  )

@@ -1,0 +1,50 @@
+"""What a config file of `launch.train` fills in.
+
+Every room states its own fields; this file only puts them side by side.
+"""
+
+import dataclasses
+
+from data_pipelines import pipeline
+from tv2tv_jax.sample import rollout
+from tv2tv_jax.train import loop
+from tv2tv_jax.train import objective
+from tv2tv_jax.tv2tv import model
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sources:
+  """Where a run reads from.
+
+  Attributes:
+    latents: the dataset that `launch.encode` wrote.
+    vae: the finished workdir of the VAE that made it.
+    tokenizer: the file that `launch.tokenize` wrote.
+  """
+
+  latents: str = ''
+  vae: str = ''
+  tokenizer: str = ''
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StoryRun:
+  """A training run of TV2TV.
+
+  Attributes:
+    sources: where it reads from.
+    data: how clips become rows.
+    model: the model.
+    objective: what it learns.
+    train: for how long and how fast.
+    sample: how its stories are told.
+    held_out: rows of held-out stories that evaluations average over.
+  """
+
+  sources: Sources
+  data: pipeline.StoriesConfig
+  model: model.ModelConfig
+  objective: objective.ObjectiveConfig
+  train: loop.TrainConfig
+  sample: rollout.SampleConfig
+  held_out: int = 64

@@ -1,0 +1,159 @@
+"""A trained workdir, ready to tell stories: frames and text in and out."""
+
+from collections.abc import Sequence
+import dataclasses
+import functools
+import pathlib
+from typing import NamedTuple
+
+from flax import nnx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float, UInt8
+import numpy as np
+
+from configs import schema
+from data_pipelines import tokenize
+from tv2tv_jax.sample import rollout
+from tv2tv_jax.train import checkpoint
+from tv2tv_jax.train import vae as train_vae
+from tv2tv_jax.train import workdir as workdir_lib
+from tv2tv_jax.tv2tv import model as model_lib
+from tv2tv_jax.vae import latents as latents_lib
+from tv2tv_jax.vae import vae as vae_lib
+
+RATE = 17.5  # frames/s
+
+
+class Say(NamedTuple):
+  """An instruction: words written for the model, from a time on.
+
+  Attributes:
+    time: seconds into the story.
+    text: the words.
+    hold: seconds for which they are restated before every chunk, as the
+      recorded controls are, and the model writes none of its own.
+  """
+
+  time: float
+  text: str
+  hold: float
+
+
+class Storyteller:
+  """Model, VAE and tokenizer of a workdir."""
+
+  def __init__(self, workdir: pathlib.Path, **changes):
+    """Loads a workdir of `launch.train`.
+
+    Args:
+      workdir: of a run with at least one checkpoint.
+      **changes: fields of its `SampleConfig` to set; None leaves them.
+
+    Raises:
+      ValueError: no workdir, no checkpoint.
+    """
+    run = workdir_lib.read(workdir, schema.StoryRun)
+    vae_run = workdir_lib.read(workdir / 'vae', train_vae.VaeRun)
+    model = checkpoint.restore_model(
+      workdir, lambda key: model_lib.Tv2tv(run.model, rngs=nnx.Rngs(key))
+    )
+    vae = checkpoint.restore_model(
+      workdir / 'vae', lambda key: vae_lib.Vae(vae_run.vae, rngs=nnx.Rngs(key))
+    )
+    statistics, _ = latents_lib.load(workdir / 'vae' / 'latents.json')
+    self.run, self.step = run, vae_run.vae.stride[0]
+    self.size = tuple(
+      n * s
+      for n, s in zip(
+        (run.model.frames.rows, run.model.frames.columns),
+        vae_run.vae.stride[1:],
+        strict=True,
+      )
+    )
+    self.tokenizer = tokenize.SentencePieceTokenizer(
+      workdir / 'tokenizer.model'
+    )
+    given = {k: v for k, v in changes.items() if v is not None}
+    config = dataclasses.replace(run.sample, **given)
+    self.director = rollout.Director(model, self.tokenizer.special, config)
+    self._encode = functools.partial(jax.jit(_encoded), vae, statistics)
+    self._decode = functools.partial(jax.jit(_decoded), vae, statistics)
+
+  def chunk_at(self, seconds: float) -> int:
+    """The filmed chunk whose beginning is nearest to a time; the first is 1."""
+    return max(1, 1 + round((seconds * RATE - 1) / self.step))
+
+  def chunks_of(self, seconds: float) -> int:
+    """Chunks, with the starting frame's, of a story of so many seconds."""
+    return 1 + max(1, round((seconds * RATE - 1) / self.step))
+
+  def begin(
+    self,
+    frames: UInt8[np.ndarray, 'B Y X 3'],
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+  ) -> rollout.Roll:
+    """Stories with a starting frame and a prompt each.
+
+    Raises:
+      ValueError: frames of another size, a prompt over its budget.
+    """
+    if frames.shape[1:3] != self.size:
+      (y, x), (rows, columns) = frames.shape[1:3], self.size
+      raise ValueError(
+        f'a starting frame of {x}x{y}: this model films {columns}x{rows}; '
+        'scale or crop it'
+      )
+    return self.director.begin(
+      self._encode(jnp.asarray(frames[:, None]))[:, 0],
+      [self.tokenizer.encode(prompt) for prompt in prompts],
+      seeds,
+    )
+
+  def tell(self, roll: rollout.Roll, chunks: int, **kwargs) -> rollout.Roll:
+    """The story told on until it has so many chunks; see `rollout.roll_out`."""
+    return rollout.roll_out(self.director, roll, chunks, **kwargs)
+
+  def forced(
+    self, says: Sequence[Say], number: int
+  ) -> tuple[int, ...] | None:
+    """Words that instructions put before a chunk, or None: it is free.
+
+    Where two hold at once, the later one does.
+    """
+    for say in sorted(says, key=lambda say: -say.time):
+      first = self.chunk_at(say.time)
+      if first <= number < first + max(1, round(say.hold * RATE / self.step)):
+        return tuple(self.tokenizer.encode(say.text))
+    return None
+
+  def frames(self, roll: rollout.Roll) -> UInt8[np.ndarray, 'B T Y X 3']:
+    """All pictures of the stories, the starting frame first."""
+    return np.asarray(self._decode(jnp.stack(roll.latents, axis=1)))
+
+  def words(self, roll: rollout.Roll) -> list[list[str]]:
+    """The words before each chunk, for each story."""
+    return [
+      [self.tokenizer.decode(words) for words in row] for row in roll.words
+    ]
+
+
+def _encoded(
+  vae: vae_lib.Vae,
+  statistics: latents_lib.LatentStatistics,
+  frames: UInt8[jax.Array, 'B T Y X 3'],
+) -> Float[jax.Array, 'B N Y X Z']:
+  """Normalised latents."""
+  gaussian, _ = vae.encode(train_vae.pixels(frames))
+  return latents_lib.normalise(gaussian.mean, statistics)
+
+
+def _decoded(
+  vae: vae_lib.Vae,
+  statistics: latents_lib.LatentStatistics,
+  latents: Float[jax.Array, 'B N Y X Z'],
+) -> UInt8[jax.Array, 'B T Y X 3']:
+  """Pictures."""
+  frames, _ = vae.decode(latents_lib.restore(latents, statistics))
+  return train_vae.pictures_of(frames)

@@ -1,0 +1,81 @@
+"""A model small enough to test every law on, and rows to feed it."""
+
+from flax import nnx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tv2tv_jax.interleave import story as story_lib
+from tv2tv_jax.interleave import tokens as tokens_lib
+from tv2tv_jax.mot import tower
+from tv2tv_jax.tv2tv import frames
+from tv2tv_jax.tv2tv import model as model_lib
+
+SPECIAL = tokens_lib.SpecialTokens(pad=0, bos=1, eos=2, bof=3, eof=4)
+STORY = story_lib.Story(
+  prompt=(7, 8), words=((), (9, 10), (), (11,)), ended=True
+)
+
+
+def config(**changes) -> model_lib.ModelConfig:
+  """A ModelConfig in fp32; `changes` are fields of the towers."""
+  towers = dict(
+    width=32, depth=2, heads=4, key_heads=2, head_width=8, hidden=48,
+    query_key_norm=True, remat='none',
+  )
+  return model_lib.ModelConfig(
+    vocabulary=32,
+    towers=tower.MotConfig(**towers | changes),
+    frames=frames.FramesConfig(
+      rows=4, columns=4, latent=3, channels=(8, 16), blocks=(1, 1),
+      time_features=16,
+    ),
+    dtype='float32',
+  )
+
+
+def model(seed: int = 0, **changes) -> model_lib.Tv2tv:
+  """A model whose velocities are not zero, as they are at birth."""
+  key = jax.random.key(seed)
+  out = model_lib.Tv2tv(config(**changes), rngs=nnx.Rngs(key))
+  kernel = out.frames.last.kernel
+  kernel[...] = 0.3 * jax.random.normal(key, kernel.shape)
+  return out
+
+
+def row(
+  *stories: story_lib.Story,
+  layout: str = 'tv2tv',
+  text_length: int = 24,
+  chunks: int = 5,
+  span: int = 4,
+) -> story_lib.Row:
+  """Stories as a batch of rows, one a row."""
+  rows = [
+    story_lib.lay_out(
+      story, layout, special=SPECIAL, text_length=text_length, chunks=chunks,
+      span=span,
+    )
+    for story in stories
+  ]
+  return story_lib.Row(*(jnp.stack(part) for part in zip(*rows, strict=True)))
+
+
+def latents(seed: int, batch: int, chunks: int = 5) -> jax.Array:
+  """Random latents of `config()`'s size."""
+  shape = (batch, chunks, 4, 4, 3)
+  values = np.random.default_rng(seed).normal(size=shape)
+  return jnp.asarray(values, jnp.float32)
+
+
+def streams(
+  row: story_lib.Row, clean: jax.Array, noisy: jax.Array, t: float = 0.3
+) -> tuple[model_lib.Text, model_lib.Chunks, model_lib.Chunks]:
+  """The model's inputs: text, clean chunks, noisy chunks at time `t`."""
+  ones = jnp.ones(clean.shape[:2])
+  places = (row.chunk_index, row.chunk_story)
+  return (
+    model_lib.Text(row.tokens, row.index, row.story),
+    model_lib.Chunks(clean, ones, *places),
+    model_lib.Chunks(noisy, t * ones, *places),
+  )

@@ -1,0 +1,103 @@
+"""The loss is over what the paper says, and dropped words leave no trace."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests import tiny
+from tv2tv_jax.interleave import story as story_lib
+from tv2tv_jax.train import dropout
+from tv2tv_jax.train import objective
+
+_QUIET = objective.ObjectiveConfig(drop_words=0.0, flip=0.0)
+
+
+def _batch(*stories):
+  row = tiny.row(*stories)
+  return {**row._asdict(), 'latents': tiny.latents(0, len(stories))}
+
+
+def _metrics(batch, config=_QUIET, seed=0):
+  loss = functools.partial(objective.objective, config=config)
+  value, metrics = jax.jit(loss)(tiny.model(), batch, jax.random.key(seed))
+  return float(value), {k: float(v) for k, v in metrics.items()}
+
+
+def test_the_loss_is_the_weighted_sum():
+  config = dataclasses.replace(_QUIET, text_weight=0.3, video_weight=2.0)
+  value, metrics = _metrics(_batch(tiny.STORY), config)
+  assert value == pytest.approx(
+    0.3 * metrics['text'] + 2 * metrics['video'], rel=1e-5
+  )
+
+
+def test_the_prompt_is_not_learned():
+  """The gradient of the scores that predict prompt tokens is zero."""
+  row = tiny.row(tiny.STORY)
+  gone = jnp.zeros(row.tokens.shape, bool)
+
+  def loss(logits):
+    return objective._text_loss(logits, row, gone)[0]
+
+  gradient = jax.grad(loss)(jnp.zeros((1, 24, 32)))
+  learned = np.abs(gradient[0]).sum(axis=-1) > 0
+  kinds = row.kind[0, 1:]
+  expected = np.append(kinds > story_lib.Kind.PROMPT, False)
+  np.testing.assert_array_equal(learned, expected)
+
+
+def test_cross_entropy_is_the_textbooks():
+  logits = jax.random.normal(jax.random.key(0), (5, 7))
+  targets = jnp.array([0, 6, 3, 3, 1])
+  expected = -jax.nn.log_softmax(logits)[jnp.arange(5), targets]
+  found = objective.cross_entropy(logits, targets)
+  np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_dropped_words_are_as_if_never_written():
+  model = tiny.model()
+  clean, noisy = tiny.latents(0, 1), tiny.latents(1, 1)
+  row = tiny.row(tiny.STORY)
+  drop = jnp.zeros((1, 5), bool).at[0, 1].set(True)
+  gone = dropout.dropped_words(row, drop)
+  assert np.asarray(gone).sum() == 2
+  found = model(*tiny.streams(dropout.without(row, gone), clean, noisy))
+  silent = tiny.STORY._replace(words=((), (), (), (11,)))
+  expected = model(*tiny.streams(tiny.row(silent), clean, noisy))
+  np.testing.assert_allclose(
+    found.velocity[:, :4], expected.velocity[:, :4], atol=1e-5
+  )
+  kept = np.flatnonzero(~np.asarray(gone)[0])[:13]
+  np.testing.assert_allclose(
+    found.logits[:, kept], expected.logits[:, :13], atol=1e-5
+  )
+
+
+def test_a_flipped_chunk_is_noisy_and_says_so():
+  latents, noise = tiny.latents(0, 1), tiny.latents(1, 1)
+  t = jnp.full((1, 5), 0.25)
+  flip = jnp.array([[True, False, True, False, False]])
+  clean, told = dropout.flipped(latents, noise, t, flip)
+  np.testing.assert_allclose(told, np.where(flip, 0.25, 1.0))
+  np.testing.assert_allclose(clean[:, 1], latents[:, 1])
+  np.testing.assert_allclose(
+    clean[:, 0], 0.25 * latents[:, 0] + 0.75 * noise[:, 0], atol=1e-6
+  )
+
+
+def test_the_starting_frame_is_learned_only_where_asked():
+  learn = _metrics(_batch(tiny.STORY))[1]['video']
+  config = dataclasses.replace(_QUIET, film_start=False)
+  given = _metrics(_batch(tiny.STORY), config)[1]['video']
+  assert learn != pytest.approx(given, rel=1e-4)
+
+
+def test_chances_are_used():
+  base = _metrics(_batch(tiny.STORY))[0]
+  for change in (dict(drop_words=1.0), dict(flip=1.0), dict(time_mean=2.0)):
+    config = dataclasses.replace(_QUIET, **change)
+    assert _metrics(_batch(tiny.STORY), config)[0] != pytest.approx(base)
