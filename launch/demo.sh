@@ -114,8 +114,8 @@ stage vae run train_vae --config configs/doom_vae.py --workdir "$out/vae" \
 stage encode run encode --vae "$out/vae" --records "$out/records" \
   --out "$out/latents"
 stage train run train --config configs/doom.py --workdir "$out/model" \
-  --config.data.latents="$out/latents" \
-  --config.data.tokenizer="$out/tokenizer.model"
+  --config.sources.latents="$out/latents" --config.sources.vae="$out/vae" \
+  --config.sources.tokenizer="$out/tokenizer.model"
 stage evaluate evaluate --workdir "$out/model" --records "$out/records" \
   --out "$out"
 

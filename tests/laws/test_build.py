@@ -154,7 +154,9 @@ def test_every_program_is_a_binary():
     for target in _targets().values()
     if target.rule == 'py_binary'
   }
-  assert programs == set(binaries)
+  missing, gone = programs - set(binaries), set(binaries) - programs
+  assert not missing, f'BUILD: add a py_binary for {sorted(missing)}'
+  assert not gone, f'BUILD: remove the py_binary of {sorted(gone)}'
   for main, name in binaries.items():
     assert name == main[: -len('.py')].replace('/', '.')
 

@@ -9,16 +9,22 @@ import pytest
 from tests.laws import tree
 from tv2tv_jax import config as config_lib
 
+
+def _functions(name):
+  body = tree.syntax(name).body
+  return [node.name for node in body if isinstance(node, ast.FunctionDef)]
+
+
 _CONFIGS = [
   name[: -len('.py')].replace('/', '.')
   for name in tree.sources('configs')
-  if not name.endswith('__init__.py')
+  if 'get_config' in _functions(name)
 ]
 
 
 def _schema_classes():
   """(file, class) of each frozen, keyword-only dataclass of the code."""
-  for name in tree.sources('tv2tv_jax', 'data_pipelines', 'launch'):
+  for name in tree.sources():
     for node in ast.walk(tree.syntax(name)):
       if isinstance(node, ast.ClassDef) and any(
         'frozen=True' in (text := ast.unparse(decorator))
