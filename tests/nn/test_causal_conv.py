@@ -15,6 +15,9 @@ def _clip(frames: int, batch: int = 2) -> jax.Array:
   return jax.random.normal(jax.random.key(1), (batch, frames, 4, 6, 3))
 
 
+_run = jax.jit(lambda layer, x, past=None: layer(x, past))
+
+
 def _layer(kernel=(3, 3, 3), lowering='planes') -> causal_conv.CausalConv3d:
   return causal_conv.CausalConv3d(
     3, 5, kernel, rngs=nnx.Rngs(0), lowering=lowering
@@ -25,10 +28,10 @@ def _layer(kernel=(3, 3, 3), lowering='planes') -> causal_conv.CausalConv3d:
 @pytest.mark.parametrize('plan', [(7,), (1, 6), (1, 1, 1, 1, 1, 1, 1), (3, 4)])
 def test_chunks_equal_the_whole_clip(kernel, plan):
   layer, x = _layer(kernel), _clip(7)
-  whole, end = layer(x)
+  whole, end = _run(layer, x)
   parts, past, at = [], None, 0
   for length in plan:
-    part, past = layer(x[:, at : at + length], past)
+    part, past = _run(layer, x[:, at : at + length], past)
     assert past.shape == end.shape
     parts.append(part)
     at += length
@@ -39,16 +42,21 @@ def test_chunks_equal_the_whole_clip(kernel, plan):
 @pytest.mark.parametrize('kernel', [(1, 3, 3), (2, 3, 3), (3, 3, 3), (3, 2, 4)])
 def test_both_lowerings_agree(kernel):
   x = _clip(5)
-  planes, _ = _layer(kernel, 'planes')(x)
-  volume, _ = _layer(kernel, 'volume')(x)
+  planes, _ = _run(_layer(kernel, 'planes'), x)
+  volume, _ = _run(_layer(kernel, 'volume'), x)
   np.testing.assert_allclose(planes, volume, atol=1e-5)
 
 
 @pytest.mark.parametrize('lowering', ['planes', 'volume'])
 def test_no_gradient_reaches_the_future(lowering):
   layer, x = _layer(lowering=lowering), _clip(5)
+
+  @jax.jit
+  def gradient(at):
+    return jax.grad(lambda x: layer(x)[0][:, at].sum())(x)
+
   for frame in range(5):
-    grad = jax.grad(lambda x, at=frame: layer(x)[0][:, at].sum())(x)
+    grad = gradient(frame)
     assert not np.any(grad[:, frame + 1 :])
     assert np.any(grad[:, frame])
 
@@ -56,21 +64,23 @@ def test_no_gradient_reaches_the_future(lowering):
 def test_before_a_clip_its_first_frame_has_always_been_there():
   layer, x = _layer(), _clip(4)
   longer = jnp.concatenate([jnp.repeat(x[:, :1], 3, axis=1), x], axis=1)
-  np.testing.assert_allclose(layer(longer)[0][:, 3:], layer(x)[0], atol=1e-5)
+  want = _run(layer, x)[0]
+  np.testing.assert_allclose(_run(layer, longer)[0][:, 3:], want, atol=1e-5)
 
 
 def test_a_mesh_changes_nothing():
   layer, x = _layer(), _clip(4, batch=8)
-  plain, _ = layer(x)
+  plain, _ = _run(layer, x)
+  gradient = jax.jit(jax.grad(lambda layer, x: layer(x)[0].sum()))
+  want = gradient(layer, x)
   with jax.set_mesh(sharding.make_mesh((2, 2, 2))):
     layer = _layer()
     split = sharding.place(x, 'batch', None, None, None, None)
-    y, past = jax.jit(lambda layer, x: layer(x))(layer, split)
+    y, past = _run(layer, split)
     assert jax.typeof(y).sharding.spec[0] == ('data', 'fsdp')
     assert jax.typeof(past).sharding.spec[0] == ('data', 'fsdp')
-    grads = jax.jit(jax.grad(lambda layer, x: layer(x)[0].sum()))(layer, split)
+    grads = gradient(layer, split)
   np.testing.assert_allclose(y, plain, atol=1e-5)
-  want = jax.grad(lambda layer, x: layer(x)[0].sum())(_layer(), x)
   np.testing.assert_allclose(
     grads.kernel[...], want.kernel[...], rtol=1e-4, atol=1e-3
   )

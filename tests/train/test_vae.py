@@ -31,6 +31,15 @@ def _moving_squares(batch: int, frames: int = 5) -> np.ndarray:
   return clips
 
 
+@jax.jit
+def _reconstructed(model, frames):
+  return loss_lib.decibels(model.reconstruct(frames), frames).mean()
+
+
+def _decibels(model, frames) -> float:
+  return float(_reconstructed(model, frames))
+
+
 def test_a_tiny_vae_learns_moving_squares():
   frames = loss_lib.pixels(_moving_squares(16))
   config = optimizer.OptimizerConfig(
@@ -38,7 +47,7 @@ def test_a_tiny_vae_learns_moving_squares():
   )
   weights = loss_lib.VaeLossConfig()
   model = vae_lib.Vae(CONFIG, rngs=nnx.Rngs(0))
-  before = float(loss_lib.decibels(model.reconstruct(frames), frames).mean())
+  before = _decibels(model, frames)
   run = state.born(model, optimizer.direction(config))
   advance = jax.jit(
     lambda run, progress: step.train_step(
@@ -48,7 +57,7 @@ def test_a_tiny_vae_learns_moving_squares():
   )
   for at in range(120):
     run, metrics = advance(run, jnp.float32((at + 1) / 120))
-  after = float(loss_lib.decibels(run.ema.reconstruct(frames), frames).mean())
+  after = _decibels(run.ema, frames)
   assert np.isfinite(float(metrics['loss']))
   assert after > max(20.0, before + 8.0), (before, after)
 
@@ -57,10 +66,10 @@ def test_components_are_a_start_that_needs_no_training():
   frames = loss_lib.pixels(_moving_squares(64, frames=4))
   bare = vae_lib.Vae(CONFIG, rngs=nnx.Rngs(0))
   clips = loss_lib.pixels(_moving_squares(16))
-  plain = float(loss_lib.decibels(bare.reconstruct(clips), clips).mean())
+  plain = _decibels(bare, clips)
   components = vae_lib.components(CONFIG, frames)
   started = vae_lib.start_from_components(bare, components)
-  better = float(loss_lib.decibels(started.reconstruct(clips), clips).mean())
+  better = _decibels(started, clips)
   assert better > plain + 5.0, (plain, better)
 
 

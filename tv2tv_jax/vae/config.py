@@ -13,7 +13,8 @@ class VaeConfig:
 
   An encoder level first packs `fold = (t, y, x)` frames, rows and columns into
   channels, then runs `depth` causal residual blocks of `width` channels. A
-  decoder level runs its blocks, then unpacks its fold. The products of both
+  decoder level runs its blocks, then unpacks its fold; a fold of (1, 1, 1)
+  only changes the width. The products of both
   lists of folds are the strides of the VAE. One level with the whole stride
   runs everything at latent resolution (the demo: fastest on CPU); four levels
   of small folds are the pyramid of Wan and Cosmos.

@@ -13,7 +13,7 @@ from tv2tv_jax.vae import config as config_lib
 from tv2tv_jax.vae import fold
 
 # One array per causal convolution, in the order in which they run.
-Past = tuple[Float[Array, 'B memory Y X D'], ...]
+Past = tuple[Float[Array, 'B _ _ _ _'], ...]
 
 
 class Encoder(nnx.Module):
@@ -68,7 +68,7 @@ def run_blocks(
   blocks: Sequence[resnet.CausalResidualBlock],
   x: Float[Array, 'B T Y X D'],
   past: Past | None,
-  new: list[Float[Array, 'B memory Y X D']],
+  new: list[Float[Array, 'B _ _ _ _']],
 ) -> Float[Array, 'B T Y X D']:
   """Runs a level's blocks; reads `past` at, and appends to, `new`."""
   for block in blocks:

@@ -37,10 +37,10 @@ _BOUNDS = (-12.0, 4.0)
 class Gaussian(NamedTuple):
   """What the encoder believes: independent normals over latent values."""
 
-  mean: Float[Array, 'B N Y X Z']
-  log_variance: Float[Array, 'B N Y X Z']
+  mean: Float[Array, 'B N V U Z']
+  log_variance: Float[Array, 'B N V U Z']
 
-  def sample(self, key: PrngKey) -> Float[Array, 'B N Y X Z']:
+  def sample(self, key: PrngKey) -> Float[Array, 'B N V U Z']:
     """A draw from the normals."""
     noise = jax.random.normal(key, self.mean.shape, self.mean.dtype)
     return self.mean + jnp.exp(0.5 * self.log_variance) * noise
@@ -72,7 +72,7 @@ class Vae(nnx.Module):
     return Gaussian(mean, log_variance), new
 
   def decode(
-    self, latents: Float[Array, 'B N Y X Z'], past: Past | None = None
+    self, latents: Float[Array, 'B N V U Z'], past: Past | None = None
   ) -> tuple[Float[Array, 'B T Y X C'], Past]:
     """Latents to frames, about in [-1, 1]."""
     frames, new = self.decoder(latents, past)
