@@ -93,7 +93,7 @@ write_seconds() {
 
 run() { "$python" -m "launch.$1" "${@:2}"; }
 
-# The table goes to a file, so that a later run can show it too.
+# The table and the path of the page go to a file: a later run shows them too.
 evaluate() {
   run evaluate "$@" > "$out/table.txt.part"
   mv "$out/table.txt.part" "$out/table.txt"
@@ -120,4 +120,3 @@ stage evaluate evaluate --workdir "$out/model" --records "$out/records" \
   --out "$out"
 
 cat "$out/table.txt"
-echo "page: $out/index.html"
