@@ -19,7 +19,12 @@ def picture(frame: np.ndarray) -> str:
 
 
 def video(frames: np.ndarray, rate: float, scale: int = 5) -> str:
-  """Frames uint8 [T, Y, X, 3] as H.264, enlarged smoothly.
+  """Frames uint8 [T, Y, X, 3] as H.264, enlarged smoothly."""
+  return _uri('video/mp4', mp4(frames, rate, scale))
+
+
+def mp4(frames: np.ndarray, rate: float, scale: int = 5) -> bytes:
+  """Frames uint8 [T, Y, X, 3] as a file that every player plays.
 
   Players soften a small video each in its own way; at `scale` times the size
   all show the same, and colour loses nothing to the halved chroma.
@@ -35,7 +40,7 @@ def video(frames: np.ndarray, rate: float, scale: int = 5) -> str:
       image = Image.fromarray(frame).resize((width, height), Image.BICUBIC)
       container.mux(stream.encode(av.VideoFrame.from_image(image)))
     container.mux(stream.encode())
-  return _uri('video/mp4', buffer.getvalue())
+  return buffer.getvalue()
 
 
 def _uri(kind: str, data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Figures that runs leave behind: losses, seconds, memory, machine, versions."""
+"""Figures that runs leave behind: losses, seconds, memory, versions."""
 
 from collections.abc import Mapping
 import importlib.metadata

@@ -96,6 +96,38 @@ def render(report: Mapping[str, Any], material: Material) -> str:
   )
 
 
+def table(report: Mapping[str, Any]) -> str:
+  """The obedience table in plain text."""
+  columns = {
+    'inverse dynamics': 'obeyed', 'untold': 'twins', 'real film': 'ceiling',
+    'motion': 'moved', 'real': 'ceiling_moved', 'apart from forward': 'apart',
+    'real ': 'ceiling_apart',
+  }
+  rows = [['told', *columns]]
+  rows += [
+    [row['instruction'], *(_cell(row[key]) for key in columns.values())]
+    for row in report['obedience']['rows']
+  ]
+  turns = report['obedience']['turns']
+  rows.append(
+    ['both turns', *(_cell(turns.get(key)) for key in columns.values())]
+  )
+  widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+  lines = [
+    '  '.join(map(str.ljust, row, widths))
+    for row in rows
+  ]
+  return '\n'.join(line.rstrip() for line in lines)
+
+
+def _cell(count: Mapping[str, Any] | None) -> str:
+  """A count of the report: 19/20 [76-99%]."""
+  if not count or not count['trials']:
+    return '-'
+  low, high = 100 * count['low'], 100 * count['high']
+  return f'{count["hits"]}/{count["trials"]} [{low:.0f}-{high:.0f}%]'
+
+
 def flattened(
   report: Any, name: str = ''
 ) -> Sequence[tuple[str, str]]:
@@ -166,7 +198,7 @@ def _shown_copies(material: Material) -> list[dict[str, Any]]:
     shown.append(
       {
         'original': embed.video(original, material.rate),
-        'copy': embed.video(copy, material.rate),
+        'again': embed.video(copy, material.rate),
         'frames': [
           (embed.picture(original[at]), embed.picture(copy[at]))
           for at in frames
@@ -194,5 +226,6 @@ def _place_chart(report: Mapping[str, Any]) -> charts.Chart:
   """PSNR at each place of a clip."""
   places = report['vae']['psnr_per_frame']
   return charts.chart(
-    'PSNR at each frame of a clip, dB', 'frame', {'PSNR': list(enumerate(places))}
+    'PSNR at each frame of a clip, dB', 'frame',
+    {'PSNR': list(enumerate(places))},
   )

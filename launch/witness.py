@@ -21,9 +21,10 @@ from tv2tv_jax.train import vae as train_vae
 from tv2tv_jax.vae import vae as vae_lib
 
 _BATCH = 48
+_ENOUGH = 20  # windows of real film that make a ceiling
 # Ends at whichever comes first; a busy machine gets a shorter, whole schedule.
 _TRAIN = loop.TrainConfig(
-  steps=600, minutes=0.7, log_every=20, save_every=600, keep=1, ema=0.98,
+  steps=450, minutes=0.75, log_every=10, save_every=450, keep=1, ema=0.98,
   optimizer=optimizer.OptimizerConfig(
     rate=2e-3, warmup=30, final=0.01, beta2=0.98, weight_decay=0.05
   ),
@@ -125,28 +126,76 @@ def seen(
   return obedience.Window(beliefs, obedience.travelled(films))
 
 
+class Real(NamedTuple):
+  """Windows of real film in which an instruction held, and of moving forward.
+
+  Attributes:
+    chunks: of a window.
+    told: what was seen while it held.
+    forward: what was seen while the player moved forward, and did not attack.
+  """
+
+  chunks: int
+  told: obedience.Window
+  forward: obedience.Window
+
+
 def real_windows(
   model: inverse_dynamics.InverseDynamics, film: Footage, chunks: int
-) -> dict[str, obedience.Window]:
-  """What the witnesses see of real film in which each instruction held."""
-  chunk = model.config.chunk_frames
-  truth = controls.answers(film.held, film.names, chunk)
-  found = {}
-  for word in (*obedience.INSTRUCTIONS, obedience.REFERENCE):
-    films = [
-      frames[chunk * start : chunk * (start + chunks) + 1]
-      for frames, answers in zip(film.frames, truth, strict=True)
-      for start in obedience.steady_windows(answers, chunks, word)
+) -> dict[str, Real]:
+  """What the witnesses see of real film in which each instruction held.
+
+  Few players hold a trigger for long: where windows of `chunks` are rarer
+  than `_ENOUGH`, shorter ones are taken, which are harder to read.
+  """
+  truth = controls.answers(film.held, film.names, model.config.chunk_frames)
+
+  def windows(word, length, without=''):
+    return [
+      (take, int(start))
+      for take, answers in enumerate(truth)
+      for start in obedience.steady_windows(answers, length, word, without)
     ]
-    empty = film.frames[:0, : chunk * chunks + 1]
-    found[word] = seen(model, np.stack(films)) if films else _blank(empty)
+
+  found = {}
+  for word in obedience.INSTRUCTIONS:
+    length = chunks
+    while length > 1 and len(windows(word, length)) < _ENOUGH:
+      length -= 1
+    forward = windows(obedience.REFERENCE, length, 'attack')
+    found[word] = Real(
+      length,
+      _seen_at(model, film, windows(word, length), length),
+      _seen_at(model, film, forward, length),
+    )
   return found
+
+
+def _seen_at(
+  model: inverse_dynamics.InverseDynamics,
+  film: Footage,
+  windows: list[tuple[int, int]],
+  chunks: int,
+) -> obedience.Window:
+  """What the witnesses see of windows, given by take and first chunk."""
+  if not windows:
+    beliefs = {
+      head.name: np.zeros((0, chunks, len(head.classes)))
+      for head in controls.HEADS
+    }
+    return obedience.Window(beliefs, np.zeros(0))
+  step = model.config.chunk_frames
+  films = [
+    film.frames[take, step * start : step * (start + chunks) + 1]
+    for take, start in windows
+  ]
+  return seen(model, np.stack(films))
 
 
 def table(
   told: Mapping[str, obedience.Window],
   twins: obedience.Window,
-  real: Mapping[str, obedience.Window],
+  real: Mapping[str, Real],
 ) -> dict[str, Any]:
   """The obedience table: for each instruction, every count with its interval.
 
@@ -160,7 +209,7 @@ def table(
   for word in obedience.INSTRUCTIONS:
     verdict = obedience.judged(word, told[word], told[obedience.REFERENCE])
     base = obedience.judged(word, twins)
-    ceiling = obedience.judged(word, *_paired(real, word))
+    ceiling = _ceiling(word, real[word])
     rows.append(
       {
         'instruction': word,
@@ -169,15 +218,26 @@ def table(
         'apart': entry(verdict.apart),
         'twins': entry(base.obeyed),
         'twins_moved': entry(base.moved),
-        'ceiling': entry(
-          obedience.judged(word, real[word]).obeyed
-        ),
-        'ceiling_moved': entry(obedience.judged(word, real[word]).moved),
+        'ceiling': entry(ceiling.obeyed),
+        'ceiling_chunks': real[word].chunks,
+        'ceiling_moved': entry(ceiling.moved),
         'ceiling_apart': entry(ceiling.apart),
         'travel': [round(float(x), 3) for x in told[word].travel],
       }
     )
   return {'rows': rows, 'turns': _turns(rows)}
+
+
+def described(window: obedience.Window, row: int) -> str:
+  """What the witnesses saw of one film, in words."""
+  words = []
+  for head in controls.HEADS:
+    place = int(window.beliefs[head.name][row].sum(axis=0).argmax())
+    words += [head.words[place]] if head.words[place] else []
+  travel = float(window.travel[row])
+  arrow = '→' if travel > 0 else '←'
+  seen_words = ', '.join(words) or 'nothing'
+  return f'seen: {seen_words}; scene {abs(travel):.1f} px {arrow}'
 
 
 def entry(count: intervals.Count | None) -> dict[str, Any] | None:
@@ -205,18 +265,17 @@ def _turns(rows: list[dict[str, Any]]) -> dict[str, Any]:
   return total
 
 
-def _paired(
-  real: Mapping[str, obedience.Window], word: str
-) -> tuple[obedience.Window, obedience.Window]:
-  """As many real windows of the word as of moving forward, in order."""
-  one, other = real[word], real[obedience.REFERENCE]
-  count = min(len(one.travel), len(other.travel))
+def _ceiling(word: str, real: Real) -> obedience.Verdict:
+  """The verdict on real film; told apart from as many other windows."""
+  count = min(len(real.told.travel), len(real.forward.travel))
 
   def first(window):
     beliefs = {name: each[:count] for name, each in window.beliefs.items()}
     return obedience.Window(beliefs, window.travel[:count])
 
-  return first(one), first(other)
+  whole = obedience.judged(word, real.told)
+  pairs = obedience.judged(word, first(real.told), first(real.forward))
+  return whole._replace(apart=pairs.apart)
 
 
 def _beliefs(
@@ -226,10 +285,3 @@ def _beliefs(
   chunks = controls.chunks(films, model.config.chunk_frames)
   return inverse_dynamics.read(model, chunks.reshape(-1, *chunks.shape[2:]))
 
-
-def _blank(films: np.ndarray) -> obedience.Window:
-  """What is seen of no film at all."""
-  beliefs = {
-    head.name: np.zeros((0, 1, len(head.classes))) for head in controls.HEADS
-  }
-  return obedience.Window(beliefs, np.zeros(len(films)))

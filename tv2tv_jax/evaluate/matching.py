@@ -32,9 +32,9 @@ def costs(
     Costs of the `D = (2 reach_y + 1) (2 reach_x + 1)` displacements, columns
     fastest; index `D // 2` stands still.
   """
-  height, width = before.shape[-2:]
   rows, columns = reach
-  margins = [(0, 0)] * (before.ndim - 2) + [(rows, rows), (columns, columns)]
+  origin = (0,) * (before.ndim - 2)
+  margins = [(0, 0)] * len(origin) + [(rows, rows), (columns, columns)]
   padded = jnp.pad(before, margins, mode='edge')
   grid = jnp.meshgrid(
     jnp.arange(2 * rows + 1), jnp.arange(2 * columns + 1), indexing='ij'
@@ -42,7 +42,7 @@ def costs(
 
   def cost(place):
     # A picture moved by (dy, dx) shows at (y, x) what was at (y - dy, x - dx).
-    start = (*(0,) * (before.ndim - 2), 2 * rows - place[0], 2 * columns - place[1])
+    start = (*origin, 2 * rows - place[0], 2 * columns - place[1])
     moved = jax.lax.dynamic_slice(padded, start, before.shape)
     return _cells(jnp.abs(moved - after), cell)
 

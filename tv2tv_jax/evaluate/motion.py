@@ -14,6 +14,8 @@ _SCENE = 0.62
 # A displacement must save this share of the picture's contrast per pixel of
 # displacement: where nothing tells displacements apart, the smallest wins.
 _TIE = 0.003
+# The same in gray levels, for a picture without any contrast.
+_BLANK = 1e-3
 
 
 def shifts(
@@ -46,7 +48,7 @@ def shifts(
   ])
   contrast = scene.std(axis=(2, 3))[:, :-1]
   distance = np.abs(np.arange(-reach, reach + 1))[:, None, None]
-  return _least(costs + _TIE * contrast * distance) - reach
+  return _least(costs + (_TIE * contrast + _BLANK) * distance) - reach
 
 
 def _difference(

@@ -104,29 +104,40 @@ def travelled(
 
 
 def steady_windows(
-  answers: Int[np.ndarray, 'N heads'], chunks: int, word: str
+  answers: Int[np.ndarray, 'N heads'],
+  chunks: int,
+  word: str,
+  without: str = '',
 ) -> Int[np.ndarray, 'windows']:
-  """First chunks of the windows of real film in which `word` alone was held.
+  """First chunks of the windows of real film in which `word` held throughout.
 
   Args:
     answers: the class of each head in each chunk of a take.
     chunks: of a window.
-    word: a control.
+    word: a control; others may be held beside it,
+    without: but not this one.
 
   Returns:
     Windows that do not overlap.
   """
-  head, place = _class_of(word)
-  wanted = [
-    place if each == head else each.words.index('') for each in controls.HEADS
-  ]
+  held = _held(answers, word)
+  if without:
+    held &= ~_held(answers, without)
   starts, run = [], 0
-  for chunk, holds in enumerate((answers == wanted).all(axis=-1)):
+  for chunk, holds in enumerate(held):
     run = run + 1 if holds else 0
     if run == chunks:
       starts.append(chunk + 1 - chunks)
       run = 0
   return np.array(starts, int)
+
+
+def _held(
+  answers: Int[np.ndarray, 'N heads'], word: str
+) -> Bool[np.ndarray, 'N']:
+  """Whether a control was held in each chunk."""
+  head, place = _class_of(word)
+  return answers[:, controls.HEADS.index(head)] == place
 
 
 def _class_of(word: str) -> tuple[controls.Head, int]:

@@ -8,7 +8,7 @@ _PEAK = 255.0
 
 def psnr(
   pictures: UInt8[np.ndarray, '*B Y X C'],
-  originals: UInt8[np.ndarray, '*B Y X C'],
+  originals: UInt8[np.ndarray, '...'],
 ) -> Float[np.ndarray, '*B']:
   """Peak signal-to-noise ratio of each picture, in dB; at most 99.
 

@@ -1,0 +1,180 @@
+"""The films that are judged: free stories, and twins told different words."""
+
+from collections.abc import Callable, Sequence
+import hashlib
+import io
+import json
+import pathlib
+from typing import Any, NamedTuple
+
+import numpy as np
+import tqdm
+
+from launch import clips
+from launch import storyteller as storyteller_lib
+from tv2tv_jax.evaluate import obedience
+from tv2tv_jax.train import workdir as workdir_lib
+
+FREE = 'free'
+TWIN = 'nothing'  # Told nothing: what the model does of itself.
+TOLD = (*obedience.INSTRUCTIONS, obedience.REFERENCE)
+
+
+class Plan(NamedTuple):
+  """What is filmed.
+
+  Attributes:
+    stories: free stories, side by side.
+    story_seconds: of each.
+    seeds: pairs, each from its own start.
+    told_at: seconds into a pair at which it is told something.
+    window: chunks for which that holds; with them the pair ends.
+  """
+
+  stories: int = 3
+  story_seconds: float = 6.0
+  seeds: int = 20
+  told_at: float = 1.0
+  window: int = 4
+
+
+class Part(NamedTuple):
+  """Films of one kind.
+
+  Attributes:
+    frames: uint8 [B, T, Y, X, 3].
+    words: of each chunk, for each film.
+    prompts: of each film.
+    seconds: of wall time that filming took, compilation included.
+  """
+
+  frames: np.ndarray
+  words: list[list[str]]
+  prompts: list[str]
+  seconds: float
+
+
+def film(
+  workdir: pathlib.Path, records: str, folder: pathlib.Path, plan: Plan
+) -> dict[str, Part]:
+  """Films whatever part is not in `folder` yet, and reads the others.
+
+  Parts of another model or plan are filmed again.
+
+  Args:
+    workdir: of launch.train.
+    records: the dataset whose test split gives the starting frames.
+    folder: keeps each part as a file.
+    plan: what to film.
+  """
+  folder.mkdir(parents=True, exist_ok=True)
+  name = _fingerprint(workdir, plan)
+  missing = [
+    part for part in (FREE, TWIN, *TOLD) if not _is_there(folder, part, name)
+  ]
+  if missing:
+    _film(workdir, records, plan, missing, lambda part, made: _save(
+      folder, part, name, made
+    ))
+  return {part: _load(folder, part) for part in (FREE, TWIN, *TOLD)}
+
+
+def _film(
+  workdir: pathlib.Path,
+  records: str,
+  plan: Plan,
+  parts: Sequence[str],
+  save: Callable[[str, Part], None],
+) -> None:
+  """Films parts one by one, each saved when it is done."""
+  teller = storyteller_lib.Storyteller(workdir)
+  at = teller.chunk_at(plan.told_at)
+  stop = at + plan.window
+  long = teller.chunks_of(plan.story_seconds)
+  pairs = [part for part in parts if part != FREE]
+  total = (long - 1) * (FREE in parts)
+  total += (at - 1) * bool(pairs) + plan.window * len(pairs)
+  with tqdm.tqdm(
+    total=total, desc='film', unit='chunk', dynamic_ncols=True
+  ) as bar:
+
+    def told_on(roll, chunks, words=None):
+      forced = None if words is None else [words] * len(roll.prompts)
+      return teller.tell(
+        roll, chunks, forced=lambda _: forced, watch=lambda _: bar.update()
+      )
+
+    def done(part, roll, prompts, since):
+      frames, words = teller.frames(roll), teller.words(roll)
+      save(part, Part(frames, words, prompts, _elapsed(bar) - since))
+
+    if FREE in parts:
+      roll, prompts = _begun(teller, records, plan.stories)
+      done(FREE, told_on(roll, long), prompts, 0.0)
+    if pairs:
+      roll, prompts = _begun(teller, records, plan.seeds)
+      shared = told_on(roll, at)
+      for part in pairs:
+        since = _elapsed(bar)
+        words = None
+        if part != TWIN:
+          words = tuple(teller.tokenizer.encode(part))
+        done(part, told_on(shared, stop, words), prompts, since)
+
+
+def _elapsed(bar: tqdm.tqdm) -> float:
+  """Seconds since the bar began."""
+  return bar.format_dict['elapsed']
+
+
+def _begun(
+  teller: storyteller_lib.Storyteller, records: str, count: int
+) -> tuple[Any, list[str]]:
+  """Stories from held-out frames spread over the recording, not chosen."""
+  some = next(clips.sample(records, 'test', count=count, length=1, batch=count))
+  prompts = [take.prompt for take in some.takes]
+  return teller.begin(some.frames[:, 0], prompts, range(count)), prompts
+
+
+def _fingerprint(workdir: pathlib.Path, plan: Plan) -> str:
+  """Names the run, as far as it has come, and the plan."""
+  digest = hashlib.sha256(repr(plan).encode())
+  for name in ('config.json', 'metrics.jsonl'):
+    path = workdir / name
+    if not path.exists():
+      raise ValueError(
+        f'{workdir}: no {name} there; give the --workdir of launch.train'
+      )
+    digest.update(path.read_bytes())
+  return digest.hexdigest()[:16]
+
+
+def _path(folder: pathlib.Path, part: str) -> pathlib.Path:
+  return folder / f'{part.replace(" ", "_")}.npz'
+
+
+def _is_there(folder: pathlib.Path, part: str, name: str) -> bool:
+  """Whether the part was filmed, by this model and plan."""
+  path = _path(folder, part)
+  if not path.exists():
+    return False
+  with np.load(path) as file:
+    return str(file['fingerprint']) == name
+
+
+def _save(folder: pathlib.Path, part: str, name: str, made: Part) -> None:
+  """Writes a part under its name when it is whole."""
+  buffer = io.BytesIO()
+  np.savez_compressed(
+    buffer, frames=made.frames, words=json.dumps(made.words),
+    prompts=json.dumps(made.prompts), seconds=made.seconds, fingerprint=name,
+  )
+  workdir_lib.write_whole(_path(folder, part), buffer.getvalue())
+
+
+def _load(folder: pathlib.Path, part: str) -> Part:
+  with np.load(_path(folder, part)) as file:
+    return Part(
+      file['frames'], json.loads(str(file['words'])),
+      json.loads(str(file['prompts'])), float(file['seconds']),
+    )
