@@ -68,7 +68,7 @@ def chart(
     lines.append(Line(name, text, placed[-1], brief(points[-1][1])))
   y_marks = _marks(y_low, y_high)
   if logarithmic:
-    y_marks = [10**mark for mark in y_marks]
+    y_marks = _decades(y_low, y_high)
   return Chart(
     title, x_label,
     [Tick(across(x), brief(x)) for x in _marks(x_low, x_high)],
@@ -90,6 +90,14 @@ def _spread(values: Sequence[float]) -> tuple[float, float]:
   """Least and largest; a little apart where they are one."""
   low, high = min(values), max(values)
   return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _decades(low: float, high: float) -> list[float]:
+  """1, 2, 5, 10, ... between powers of ten; 1, 10, ... where they are many."""
+  powers = range(math.floor(low), math.ceil(high) + 1)
+  factors = (1, 2, 5) if high - low < 2 else (1,)
+  values = [factor * 10.0**power for power in powers for factor in factors]
+  return [value for value in values if low <= math.log10(value) <= high]
 
 
 def _marks(low: float, high: float, about: int = 4) -> list[float]:

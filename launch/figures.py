@@ -22,7 +22,7 @@ _POINTS = 120  # of a curve; more cannot be told apart on a page
 def losses(title: str, workdir: pathlib.Path) -> dict[str, Any]:
   """Curves of a run's losses, thinned out, and how it ended.
 
-  Every metric whose name does not tell of the schedule is a loss.
+  What is no loss: shares, decibels, and what tells of the schedule.
   """
   path = workdir / 'metrics.jsonl'
   records = metrics.read(path) if path.exists() else []
@@ -30,7 +30,9 @@ def losses(title: str, workdir: pathlib.Path) -> dict[str, Any]:
   curves = {}
   for record in records:
     for name, value in record.items():
-      if name not in other and not name.startswith('psnr'):
+      if name not in other and not name.endswith('_accuracy') and (
+        not name.startswith('psnr')
+      ):
         curves.setdefault(name, []).append((record['step'], value))
   curves = {name: _thinned(curve) for name, curve in curves.items()}
   return {

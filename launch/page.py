@@ -213,7 +213,7 @@ def _loss_charts(report: Mapping[str, Any]) -> list[charts.Chart]:
   return [
     charts.chart(
       run['title'], 'step',
-      {name: curve for name, curve in run['curves'].items()},
+      run['curves'],
       logarithmic=all(
         y > 0 for curve in run['curves'].values() for _, y in curve
       ),

@@ -236,8 +236,8 @@ def described(window: obedience.Window, row: int) -> str:
     words += [head.words[place]] if head.words[place] else []
   travel = float(window.travel[row])
   arrow = '→' if travel > 0 else '←'
-  seen_words = ', '.join(words) or 'nothing'
-  return f'seen: {seen_words}; scene {abs(travel):.1f} px {arrow}'
+  moved = f'scene {abs(travel):.1f} px {arrow}'.replace(' ', '\u00a0')
+  return f'seen: {", ".join(words) or "nothing"}; {moved}'
 
 
 def entry(count: intervals.Count | None) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ def test_a_chunk_is_seen_with_the_frame_before():
 
 
 def test_a_film_of_broken_chunks_is_named():
-  with pytest.raises(ValueError, match='8 frames are not 1 [+] n [*] 4'):
+  with pytest.raises(ValueError, match=r'8 frames are not 1 [+] n [*] 4'):
     controls.chunks(np.zeros((1, 8, 2, 2, 3), np.uint8), 4)
 
 

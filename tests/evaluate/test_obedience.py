@@ -89,5 +89,5 @@ def test_steady_windows_hold_throughout_and_do_not_overlap():
 
 
 def test_an_unknown_instruction_is_named():
-  with pytest.raises(ValueError, match="'jump'.*turn left"):
+  with pytest.raises(ValueError, match=r"'jump'.*turn left"):
     obedience.obeys(_beliefs(), 'jump')

@@ -23,7 +23,8 @@ from tv2tv_jax.evaluate import matching
 from tv2tv_jax.nn import conv
 from tv2tv_jax.nn import dense
 from tv2tv_jax.nn import norm
-from tv2tv_jax.typing import Metrics, PrngKey
+from tv2tv_jax.typing import Metrics
+from tv2tv_jax.typing import PrngKey
 
 # Heads whose classes change sides in a mirror.
 _MIRRORED = ('turn', 'strafe')
