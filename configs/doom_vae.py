@@ -31,10 +31,10 @@ def get_config() -> config_dict.ConfigDict:
       ),
       loss=run.VaeLossConfig(absolute=1.0, edges=0.5, kl=1e-4),
       train=loop.TrainConfig(
-        steps=1600,
-        minutes=4.0,
-        evaluate_every=400,
-        save_every=400,
+        steps=1500,
+        minutes=3.4,
+        evaluate_every=500,
+        save_every=500,
         keep=1,
         ema=0.99,
         optimizer=optimizer.OptimizerConfig(

@@ -29,7 +29,7 @@ class VaeData:
   chunks: int = 3
   batch: int = 4
   components: int = 1024
-  statistics: int = 2048
+  statistics: int = 768
   held_out: int = 128
 
 
