@@ -88,7 +88,7 @@ def main(_) -> None:
     'made': time.strftime('%Y-%m-%d %H:%M'),
     'obedience': {
       **table,
-      'told_at': begin / real.rate,
+      'told_at': (begin + 1) / real.rate,
       'window_chunks': plan.window,
       'window_seconds': plan.window * vae_run.vae.stride[0] / real.rate,
     },
@@ -179,7 +179,7 @@ def _material(
 
   def story(part, row, title, note=''):
     frames, words = films[part].frames[row], films[part].words[row]
-    chunk = (len(frames) - 1) // (len(words) - 1)
+    chunk = max(1, (len(frames) - 1) // max(1, len(words) - 1))
     first = 1 + begin // chunk
     told = range(first, len(words)) if part in roll_outs.TOLD else ()
     return page.Story(title, note, frames, words, told, real.rate)

@@ -155,7 +155,7 @@ def duration(seconds: float) -> str:
 
 def _shown(story: Story) -> dict[str, Any]:
   """A story as its film and the cells of its timeline."""
-  chunk = (len(story.frames) - 1) // (len(story.words) - 1)
+  chunk = (len(story.frames) - 1) // max(1, len(story.words) - 1)
   cells = []
   for number, text in enumerate(story.words):
     frame = number * chunk
@@ -164,7 +164,7 @@ def _shown(story: Story) -> dict[str, Any]:
     told = number in story.told
     cells.append(
       {
-        'begin': max(0, frame - chunk) / story.rate,
+        'begin': (1 + frame - chunk) / story.rate,
         'frame': embed.picture(story.frames[frame]),
         'words': words,
         'new': text != before or (told and number - 1 not in story.told),

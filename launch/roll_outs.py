@@ -112,14 +112,15 @@ def _film(
       roll, prompts = _begun(teller, records, plan.stories)
       done(FREE, told_on(roll, long), prompts, 0.0)
     if pairs:
+      since = _elapsed(bar)
       roll, prompts = _begun(teller, records, plan.seeds)
       shared = told_on(roll, at)
       for part in pairs:
-        since = _elapsed(bar)
         words = None
         if part != TWIN:
           words = tuple(teller.tokenizer.encode(part))
         done(part, told_on(shared, stop, words), prompts, since)
+        since = _elapsed(bar)
 
 
 def _elapsed(bar: tqdm.tqdm) -> float:

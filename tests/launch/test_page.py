@@ -153,7 +153,7 @@ def test_words_stand_at_their_times_and_instructions_stand_out(written):
     ('red', '', 'attack'),
   ]
   assert re.findall(r'class="time">([^<]+)<', free) == [
-    'start', '0.0 s', '0.2 s', '0.5 s'
+    'start', '0.1 s', '0.3 s', '0.5 s'
   ]
 
 
