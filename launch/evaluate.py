@@ -206,4 +206,4 @@ def _material(
 
 
 if __name__ == '__main__':
-  run_lib.app(main)
+  run_lib.app(main, mesh=False)

@@ -1,11 +1,14 @@
 """Every program starts here: one line for an error a person can mend."""
 
 from collections.abc import Callable, Sequence
+import contextlib
 import os
 import sys
+import warnings
 
 from absl import app as absl_app
 from absl import flags
+from absl import logging
 import jax
 
 from tv2tv_jax import sharding
@@ -13,8 +16,10 @@ from tv2tv_jax import sharding
 CACHE = '~/.cache/tv2tv_jax/xla'
 
 
-def app(main: Callable[[Sequence[str]], None]) -> None:
-  """Runs `main` under a mesh of all devices.
+def app(
+  main: Callable[[Sequence[str]], None], *, mesh: bool = True
+) -> None:
+  """Runs `main`, under a mesh of all devices unless it films on one.
 
   A `ValueError` or `OSError` becomes one line on standard error and exit
   status 2; an interrupt exit status 130. Anything else is our defect and
@@ -28,8 +33,12 @@ def app(main: Callable[[Sequence[str]], None]) -> None:
     )
     if len(argv) > 1:
       raise absl_app.UsageError(f'unexpected argument {argv[1]!r}')
+    if not flags.FLAGS['verbosity'].present:
+      # Libraries tell of every file they open; progress bars tell enough.
+      logging.set_verbosity(logging.ERROR)
+      warnings.simplefilter('ignore', UserWarning)
     try:
-      with jax.set_mesh(sharding.make_mesh()):
+      with _mesh() if mesh else contextlib.nullcontext():
         main(argv)
     except KeyboardInterrupt:
       print('\ninterrupted: run the same command to go on', file=sys.stderr)
@@ -41,6 +50,11 @@ def app(main: Callable[[Sequence[str]], None]) -> None:
       sys.exit(2)
 
   absl_app.run(guarded, flags_parser=_parsed)
+
+
+def _mesh() -> contextlib.AbstractContextManager:
+  """All devices."""
+  return jax.set_mesh(sharding.make_mesh())
 
 
 def _parsed(argv: Sequence[str]) -> list[str]:

@@ -76,6 +76,7 @@ class Storyteller:
     )
     given = {k: v for k, v in changes.items() if v is not None}
     config = dataclasses.replace(run.sample, **given)
+    self.settings = dataclasses.asdict(config)
     self.director = rollout.Director(model, self.tokenizer.special, config)
     self._encode = functools.partial(jax.jit(_encoded), vae, statistics)
     self._decode = functools.partial(jax.jit(_decoded), vae, statistics)
@@ -83,6 +84,10 @@ class Storyteller:
   def chunk_at(self, seconds: float) -> int:
     """The filmed chunk whose beginning is nearest to a time; the first is 1."""
     return max(1, 1 + round((seconds * RATE - 1) / self.step))
+
+  def time_of(self, number: int) -> float:
+    """Seconds into the story at which a chunk begins."""
+    return (1 + (number - 1) * self.step) / RATE if number else 0.0
 
   def chunks_of(self, seconds: float) -> int:
     """Chunks, with the starting frame's, of a story of so many seconds."""

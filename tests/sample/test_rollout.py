@@ -46,7 +46,7 @@ def test_the_cached_story_is_the_teacher_forced_one(model, director):
     chunks=4,
   )
   latents = jnp.stack(roll.latents, axis=1)
-  out = model(*tiny.streams(rows, latents, latents))
+  out = tiny.run(model, *tiny.streams(rows, latents, latents))
   last = (rows.story >= 0).sum(axis=1) - 1
   expected = np.asarray(out.logits)[np.arange(3), last]
   assert roll.active.any()
@@ -68,7 +68,7 @@ def test_a_chunk_follows_the_guided_velocity(model):
   noise = jax.random.normal(key, (4, 4, 3))
   noisy = jnp.stack([noise, noise])[None]
   clean = jnp.stack([roll.latents[0], roll.latents[0]], axis=1)
-  velocity = model(*tiny.streams(row, clean, noisy, t=0.0)).velocity[0, 1]
+  velocity = tiny.run(model, *tiny.streams(row, clean, noisy, t=0.0)).velocity[0, 1]
   np.testing.assert_allclose(roll.latents[1][0], noise + velocity, atol=1e-4)
 
 

@@ -40,10 +40,31 @@ class Dense(nnx.Module):
   def __call__(
     self, x: Float[Array, '...'], *axes: str | None
   ) -> Float[Array, '...']:
-    """Maps `x`; `axes` are the logical axes of the result."""
-    return jnp.einsum(
-      self.equation,
-      x,
-      self.kernel[...].astype(x.dtype),
-      out_sharding=sharding.spec(*axes) if axes else None,
+    """Maps `x`; `axes` are the logical axes of the result; without them its layout follows."""
+    kernel = self.kernel[...].astype(x.dtype)
+    kept = _shared_prefix(self.equation)
+    if not axes or kept < 2:
+      layout = sharding.spec(*axes) if axes else None
+      return jnp.einsum(self.equation, x, kernel, out_sharding=layout)
+    # As one axis: XLA's CPU compiler takes three times as long over two, and
+    # computes what feeds the product again (DECISIONS.md).
+    equation = self.equation.replace(self.equation[: kept - 1], '')
+    folded = jnp.einsum(
+      equation,
+      x.reshape(-1, *x.shape[kept:]),
+      kernel,
+      out_sharding=sharding.spec(axes[0], *axes[kept:]),
     )
+    shape = (*x.shape[:kept], *folded.shape[1:])
+    return jax.lax.reshape(folded, shape, out_sharding=sharding.spec(*axes))
+
+
+def _shared_prefix(equation: str) -> int:
+  """How many leading axes of the input lead the output too."""
+  inputs, output = equation.split('->')
+  count = 0
+  for a, b in zip(inputs.split(',')[0], output, strict=False):
+    if a != b or a == '.':
+      break
+    count += 1
+  return count

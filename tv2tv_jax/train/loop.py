@@ -85,7 +85,9 @@ def train(
   def birth(key: PrngKey) -> state_lib.TrainState:
     return state_lib.born(init(key), transformation)
 
-  birth_key, train_key = jax.random.split(jax.random.key(config.seed))
+  # Threefry would take the compiler five times as long to draw parameters.
+  birth_key = jax.random.key(config.seed, impl='rbg')
+  train_key = jax.random.key(config.seed)
   with checkpoint.Checkpoints(
     workdir, every=config.save_every, keep=config.keep
   ) as checkpoints:
