@@ -3,7 +3,12 @@ r"""A causal VAE for recorded Doom of 64 x 48, on two CPU cores.
   python -m launch.train_vae --config configs/doom_vae.py --workdir DIR \
       --config.data.records=RECORDS
 
-Expect: MEASURED
+Expect, on 30 minutes of play (223 takes to learn from, 24 held out): 26.98 dB
+on held-out clips after 1,001 steps in 204 s on one of two cores, the other
+being busy, 246 s in all; 26.58 dB after 488 steps, 25.3 dB from the principal
+components alone. A free machine takes about 1,500 steps in that time. Looked
+at: rooms, pillars, sky edges and the weapon are in place, the weapon crisp,
+the rest soft; far lamps and small figures are smears.
 """
 
 from ml_collections import config_dict
@@ -29,7 +34,9 @@ def get_config() -> config_dict.ConfigDict:
         decoder_depths=(4,),
         taps=2,
       ),
-      loss=run.VaeLossConfig(absolute=1.0, edges=0.5, kl=1e-4),
+      loss=run.VaeLossConfig(
+        absolute=0.5, squared=2.0, edges=0.3, kl=1e-4
+      ),
       train=loop.TrainConfig(
         steps=1500,
         minutes=3.4,
