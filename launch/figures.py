@@ -6,10 +6,9 @@ import json
 import os
 import pathlib
 import platform
-import resource
-import sys
 from typing import Any
 
+from launch import run as run_lib
 from tv2tv_jax.train import metrics
 
 _PACKAGES = (
@@ -69,15 +68,12 @@ def stages(path: pathlib.Path) -> list[dict[str, Any]]:
 
 def peak_memory(**workdirs: pathlib.Path) -> dict[str, int]:
   """Peak bytes of this process, and of runs whose report.json says theirs."""
-  # Linux counts in KiB, macOS in bytes.
-  unit = 1 if sys.platform == 'darwin' else 1024
   peaks = {}
   for name, workdir in workdirs.items():
     peak = report(workdir).get('peak_memory_bytes')
     if peak:
       peaks[name] = int(peak)
-  usage = resource.getrusage(resource.RUSAGE_SELF)
-  return peaks | {'evaluate': usage.ru_maxrss * unit}
+  return peaks | {'evaluate': run_lib.peak_memory()}
 
 
 def report(workdir: pathlib.Path) -> dict[str, Any]:

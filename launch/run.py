@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 import contextlib
 import os
+import resource
 import sys
 import warnings
 
@@ -50,6 +51,13 @@ def app(
       sys.exit(2)
 
   absl_app.run(guarded, flags_parser=_parsed)
+
+
+def peak_memory() -> int:
+  """The most bytes of memory that this process has held so far."""
+  # Linux counts in KiB, macOS in bytes.
+  unit = 1 if sys.platform == 'darwin' else 1024
+  return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _mesh() -> contextlib.AbstractContextManager:

@@ -4,16 +4,17 @@ r"""Trains TV2TV on encoded stories.
       --config.sources.latents=LATENTS --config.sources.vae=VAE_WORKDIR \
       --config.sources.tokenizer=TOKENIZER.model
 
-DIR gets checkpoints, `metrics.jsonl`, and copies of the VAE and the tokenizer,
-so that it can tell stories on its own. Run the command again to go on after an
-interruption; a finished run is left as it is. Any field of the config can be
-set: `--config.a.b=v`.
+DIR gets checkpoints, `metrics.jsonl`, `report.json`, and copies of the VAE and
+the tokenizer, so that it can tell stories on its own. Run the command again to
+go on after an interruption; a finished run is left as it is. Any field of the
+config can be set: `--config.a.b=v`.
 """
 
 from collections.abc import Callable, Mapping
 import dataclasses
 import functools
 import itertools
+import json
 import pathlib
 import shutil
 
@@ -80,6 +81,14 @@ def main(_) -> None:
     workdir,
     evaluate=_judge(run, stories('test', config=run.data)),
   )
+  report = workdir / 'report.json'
+  if not report.exists():
+    figures = {
+      'steps': int(state.step),
+      'parameters': sum(leaf.size for leaf in jax.tree.leaves(state.model)),
+      'peak_memory_bytes': run_lib.peak_memory(),
+    }
+    workdir_lib.write_whole(report, json.dumps(figures, indent=2) + '\n')
   print(f'{workdir}: trained, {int(state.step)} steps')
 
 

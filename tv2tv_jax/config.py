@@ -33,7 +33,9 @@ def to_config_dict(schema: Any) -> config_dict.ConfigDict:
 
 
 def from_config_dict(
-  schema: type[Schema], values: Mapping[str, Any], where: str = 'config'
+  schema: type[Schema],
+  values: config_dict.ConfigDict | Mapping[str, Any],
+  where: str = 'config',
 ) -> Schema:
   """The dataclass that `values` describes.
 
