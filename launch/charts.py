@@ -70,10 +70,12 @@ def chart(
   if logarithmic:
     y_marks = _decades(y_low, y_high)
   return Chart(
-    title, x_label,
+    title,
+    x_label,
     [Tick(across(x), brief(x)) for x in _marks(x_low, x_high)],
     [Tick(down(y), brief(y)) for y in y_marks],
-    lines, logarithmic,
+    lines,
+    logarithmic,
   )
 
 

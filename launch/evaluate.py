@@ -59,7 +59,9 @@ def main(_) -> None:
   began = time.monotonic()
   workdir, out = pathlib.Path(_WORKDIR.value), pathlib.Path(_OUT.value)
   plan = roll_outs.Plan(
-    stories=_STORIES.value, story_seconds=_SECONDS.value, seeds=_SEEDS.value,
+    stories=_STORIES.value,
+    story_seconds=_SECONDS.value,
+    seeds=_SEEDS.value,
     window=_WINDOW.value,
   )
   vae_run = workdir_lib.read(workdir / 'vae', train_vae.VaeRun)
@@ -93,7 +95,8 @@ def main(_) -> None:
       'window_seconds': plan.window * vae_run.vae.stride[0] / real.rate,
     },
     'inverse_dynamics': {
-      **witness.tested(reader, real), 'wall_seconds': round(trained, 1)
+      **witness.tested(reader, real),
+      'wall_seconds': round(trained, 1),
     },
     'film': _filming(films, plan, real, vae_run),
     'vae': _vae(workdir / 'vae', vae_run, real),

@@ -12,8 +12,17 @@ from launch import run as run_lib
 from tv2tv_jax.train import metrics
 
 _PACKAGES = (
-  'jax', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'tensorflow-datasets',
-  'sentencepiece', 'ml-collections', 'av', 'vizdoom', 'numpy',
+  'jax',
+  'flax',
+  'optax',
+  'orbax-checkpoint',
+  'grain',
+  'tensorflow-datasets',
+  'sentencepiece',
+  'ml-collections',
+  'av',
+  'vizdoom',
+  'numpy',
 )
 _POINTS = 120  # of a curve; more cannot be told apart on a page
 
@@ -29,8 +38,10 @@ def losses(title: str, workdir: pathlib.Path) -> dict[str, Any]:
   curves = {}
   for record in records:
     for name, value in record.items():
-      if name not in other and not name.endswith('_accuracy') and (
-        not name.startswith('psnr')
+      if (
+        name not in other
+        and not name.endswith('_accuracy')
+        and (not name.startswith('psnr'))
       ):
         curves.setdefault(name, []).append((record['step'], value))
   curves = {name: _thinned(curve) for name, curve in curves.items()}
@@ -91,7 +102,9 @@ def machine() -> dict[str, Any]:
   )
   memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
   return {
-    'cpu': _processor(), 'cores': cores, 'memory_bytes': memory,
+    'cpu': _processor(),
+    'cores': cores,
+    'memory_bytes': memory,
     'platform': f'{platform.system()} {platform.machine()}',
   }
 

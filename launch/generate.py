@@ -54,7 +54,9 @@ _SEED = flags.DEFINE_integer(
   'seed', 0, 'Of the story.', lower_bound=0, upper_bound=2**32 - 1
 )
 _STEPS = flags.DEFINE_integer(
-  'steps', None, 'Euler steps of a chunk; the config has a default.',
+  'steps',
+  None,
+  'Euler steps of a chunk; the config has a default.',
   lower_bound=1,
 )
 _GUIDANCE = flags.DEFINE_float(
@@ -72,7 +74,9 @@ def main(_) -> None:
   workdir = pathlib.Path(_WORKDIR.value)
   out = pathlib.Path(_OUT.value)
   teller = storyteller_lib.Storyteller(
-    workdir, steps=_STEPS.value, guidance=_GUIDANCE.value,
+    workdir,
+    steps=_STEPS.value,
+    guidance=_GUIDANCE.value,
     temperature=_TEMPERATURE.value,
   )
   start = starting_frame(_START.value, _RECORDS.value)
@@ -154,9 +158,7 @@ def starting_frame(start: str, dataset: str | None) -> np.ndarray:
   return takes[number].frames(0, 1)[0]
 
 
-def save(
-  out: pathlib.Path, story: dict, frames: np.ndarray, step: int
-) -> None:
+def save(out: pathlib.Path, story: dict, frames: np.ndarray, step: int) -> None:
   """Writes the story's folder; it appears when it is whole.
 
   Raises:

@@ -13,8 +13,12 @@ from launch import embed
 
 # Colours of the words; the template has a light and a dark shade of each.
 _SHADES = {
-  'turn left': 'blue', 'turn right': 'amber', 'move forward': 'green',
-  'move backward': 'violet', 'strafe left': 'teal', 'strafe right': 'olive',
+  'turn left': 'blue',
+  'turn right': 'amber',
+  'move forward': 'green',
+  'move backward': 'violet',
+  'strafe left': 'teal',
+  'strafe right': 'olive',
   'attack': 'red',
 }
 
@@ -99,8 +103,12 @@ def render(report: Mapping[str, Any], material: Material) -> str:
 def table(report: Mapping[str, Any]) -> str:
   """The obedience table in plain text."""
   columns = {
-    'inverse dynamics': 'obeyed', 'untold': 'twins', 'real film': 'ceiling',
-    'motion': 'moved', 'real': 'ceiling_moved', 'apart from forward': 'apart',
+    'inverse dynamics': 'obeyed',
+    'untold': 'twins',
+    'real film': 'ceiling',
+    'motion': 'moved',
+    'real': 'ceiling_moved',
+    'apart from forward': 'apart',
     'real ': 'ceiling_apart',
   }
   rows = [['told', *columns]]
@@ -113,10 +121,7 @@ def table(report: Mapping[str, Any]) -> str:
     ['both turns', *(_cell(turns.get(key)) for key in columns.values())]
   )
   widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-  lines = [
-    '  '.join(map(str.ljust, row, widths))
-    for row in rows
-  ]
+  lines = ['  '.join(map(str.ljust, row, widths)) for row in rows]
   return '\n'.join(line.rstrip() for line in lines)
 
 
@@ -128,9 +133,7 @@ def _cell(count: Mapping[str, Any] | None) -> str:
   return f'{count["hits"]}/{count["trials"]} [{low:.0f}-{high:.0f}%]'
 
 
-def flattened(
-  report: Any, name: str = ''
-) -> Sequence[tuple[str, str]]:
+def flattened(report: Any, name: str = '') -> Sequence[tuple[str, str]]:
   """Every figure of a report with its dotted name, lists on one line."""
   if isinstance(report, Mapping):
     for key, value in report.items():
@@ -212,7 +215,8 @@ def _loss_charts(report: Mapping[str, Any]) -> list[charts.Chart]:
   """The losses of each run."""
   return [
     charts.chart(
-      run['title'], 'step',
+      run['title'],
+      'step',
       run['curves'],
       logarithmic=all(
         y > 0 for curve in run['curves'].values() for _, y in curve
@@ -226,6 +230,7 @@ def _place_chart(report: Mapping[str, Any]) -> charts.Chart:
   """PSNR at each place of a clip."""
   places = report['vae']['psnr_per_frame']
   return charts.chart(
-    'PSNR at each frame of a clip, dB', 'frame',
+    'PSNR at each frame of a clip, dB',
+    'frame',
     {'PSNR': list(enumerate(places))},
   )

@@ -73,9 +73,13 @@ def film(
     part for part in (FREE, TWIN, *TOLD) if not _is_there(folder, part, name)
   ]
   if missing:
-    _film(workdir, records, plan, missing, lambda part, made: _save(
-      folder, part, name, made
-    ))
+    _film(
+      workdir,
+      records,
+      plan,
+      missing,
+      lambda part, made: _save(folder, part, name, made),
+    )
   return {part: _load(folder, part) for part in (FREE, TWIN, *TOLD)}
 
 
@@ -167,8 +171,12 @@ def _save(folder: pathlib.Path, part: str, name: str, made: Part) -> None:
   """Writes a part under its name when it is whole."""
   buffer = io.BytesIO()
   np.savez_compressed(
-    buffer, frames=made.frames, words=json.dumps(made.words),
-    prompts=json.dumps(made.prompts), seconds=made.seconds, fingerprint=name,
+    buffer,
+    frames=made.frames,
+    words=json.dumps(made.words),
+    prompts=json.dumps(made.prompts),
+    seconds=made.seconds,
+    fingerprint=name,
   )
   workdir_lib.write_whole(_path(folder, part), buffer.getvalue())
 
@@ -176,6 +184,8 @@ def _save(folder: pathlib.Path, part: str, name: str, made: Part) -> None:
 def _load(folder: pathlib.Path, part: str) -> Part:
   with np.load(_path(folder, part)) as file:
     return Part(
-      file['frames'], json.loads(str(file['words'])),
-      json.loads(str(file['prompts'])), float(file['seconds']),
+      file['frames'],
+      json.loads(str(file['words'])),
+      json.loads(str(file['prompts'])),
+      float(file['seconds']),
     )

@@ -17,9 +17,7 @@ from tv2tv_jax import sharding
 CACHE = '~/.cache/tv2tv_jax/xla'
 
 
-def app(
-  main: Callable[[Sequence[str]], None], *, mesh: bool = True
-) -> None:
+def app(main: Callable[[Sequence[str]], None], *, mesh: bool = True) -> None:
   """Runs `main`, under a mesh of all devices unless it films on one.
 
   A `ValueError` or `OSError` becomes one line on standard error and exit

@@ -120,9 +120,7 @@ class Storyteller:
     """The story told on until it has so many chunks; see `rollout.roll_out`."""
     return rollout.roll_out(self.director, roll, chunks, **kwargs)
 
-  def forced(
-    self, says: Sequence[Say], number: int
-  ) -> tuple[int, ...] | None:
+  def forced(self, says: Sequence[Say], number: int) -> tuple[int, ...] | None:
     """Words that instructions put before a chunk, or None: it is free.
 
     Where two hold at once, the later one does.

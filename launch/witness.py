@@ -24,7 +24,12 @@ _BATCH = 48
 _ENOUGH = 20  # windows of real film that make a ceiling
 # Ends at whichever comes first; a busy machine gets a shorter, whole schedule.
 _TRAIN = loop.TrainConfig(
-  steps=450, minutes=0.75, log_every=10, save_every=450, keep=1, ema=0.98,
+  steps=450,
+  minutes=0.75,
+  log_every=10,
+  save_every=450,
+  keep=1,
+  ema=0.98,
   optimizer=optimizer.OptimizerConfig(
     rate=2e-3, warmup=30, final=0.01, beta2=0.98, weight_decay=0.05
   ),
@@ -49,8 +54,11 @@ def footage(path: str, vae: vae_lib.Vae) -> Footage:
   takes = [take for take in takes if take.frame_count == length]
   frames = np.stack([take.frames() for take in takes])
   return Footage(
-    frames, copied(vae, frames), np.stack([take.controls for take in takes]),
-    takes[0].control_names, tuple(take.prompt for take in takes),
+    frames,
+    copied(vae, frames),
+    np.stack([take.controls for take in takes]),
+    takes[0].control_names,
+    tuple(take.prompt for take in takes),
     takes[0].rate,
   )
 
@@ -82,7 +90,11 @@ def train(
     lambda key: inverse_dynamics.InverseDynamics(config, rngs=nnx.Rngs(key)),
     loss,
     pipeline.clips(
-      path, 'train', frames=chunk + 1, batch=_BATCH, seed=0,
+      path,
+      'train',
+      frames=chunk + 1,
+      batch=_BATCH,
+      seed=0,
       with_controls=True,
     ),
     _TRAIN,
@@ -247,7 +259,10 @@ def entry(count: intervals.Count | None) -> dict[str, Any] | None:
   low, high = count.interval
   share = count.share if count.trials else None
   return {
-    'hits': count.hits, 'trials': count.trials, 'share': share, 'low': low,
+    'hits': count.hits,
+    'trials': count.trials,
+    'share': share,
+    'low': low,
     'high': high,
   }
 
@@ -284,4 +299,3 @@ def _beliefs(
   """Log-probabilities per head of every chunk of films, in order."""
   chunks = controls.chunks(films, model.config.chunk_frames)
   return inverse_dynamics.read(model, chunks.reshape(-1, *chunks.shape[2:]))
-

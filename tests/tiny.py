@@ -20,14 +20,24 @@ STORY = story_lib.Story(
 def config(**changes) -> model_lib.ModelConfig:
   """A ModelConfig in fp32; `changes` are fields of the towers."""
   towers = dict(
-    width=32, depth=2, heads=4, key_heads=2, head_width=8, hidden=48,
-    query_key_norm=True, remat='none',
+    width=32,
+    depth=2,
+    heads=4,
+    key_heads=2,
+    head_width=8,
+    hidden=48,
+    query_key_norm=True,
+    remat='none',
   )
   return model_lib.ModelConfig(
     vocabulary=32,
     towers=tower.MotConfig(**towers | changes),
     frames=frames.FramesConfig(
-      rows=4, columns=4, latent=3, channels=(8, 16), blocks=(1, 1),
+      rows=4,
+      columns=4,
+      latent=3,
+      channels=(8, 16),
+      blocks=(1, 1),
       time_features=16,
     ),
     dtype='float32',
@@ -57,7 +67,11 @@ def row(
   """Stories as a batch of rows, one a row."""
   rows = [
     story_lib.lay_out(
-      story, layout, special=SPECIAL, text_length=text_length, chunks=chunks,
+      story,
+      layout,
+      special=SPECIAL,
+      text_length=text_length,
+      chunks=chunks,
       span=span,
     )
     for story in stories

@@ -79,7 +79,9 @@ def place(value: jax.Array, *axes: str | None) -> jax.Array:
   return value if layout is None else jax.sharding.reshard(value, layout)
 
 
-def unfolded(x: jax.Array, leading: tuple[int, ...], like: jax.Array) -> jax.Array:
+def unfolded(
+  x: jax.Array, leading: tuple[int, ...], like: jax.Array
+) -> jax.Array:
   """`x` with its first axis split into `leading`, laid out along the first.
 
   The inverse of folding leading axes into one, which `like` went through.

@@ -6,8 +6,13 @@ import pytest
 from tv2tv_jax.evaluate import controls
 
 _NAMES = (
-  'attack', 'turn left', 'turn right', 'move forward', 'move backward',
-  'strafe left', 'strafe right',
+  'attack',
+  'turn left',
+  'turn right',
+  'move forward',
+  'move backward',
+  'strafe left',
+  'strafe right',
 )
 
 

@@ -44,9 +44,7 @@ def test_euler_converges_on_a_curved_field():
 
 
 def test_flow_times_are_logit_normal():
-  t = times.logit_normal(
-    jax.random.key(1), (20000,), mean=0.0, deviation=1.4
-  )
+  t = times.logit_normal(jax.random.key(1), (20000,), mean=0.0, deviation=1.4)
   logits = jnp.log(t) - jnp.log1p(-t)
   assert abs(float(logits.mean())) < 0.05
   assert abs(float(logits.std()) - 1.4) < 0.05

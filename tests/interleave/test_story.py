@@ -8,7 +8,7 @@ from tv2tv_jax.interleave import story as story_lib
 
 
 def _said(row: story_lib.Row) -> list[int]:
-  return [int(t) for t, s in zip(row.tokens, row.story) if s >= 0]
+  return [int(t) for t, s in zip(row.tokens, row.story, strict=False) if s >= 0]
 
 
 def _lay_out(layout: str, **changes) -> story_lib.Row:
@@ -32,8 +32,10 @@ def test_layouts_put_words_where_they_belong(layout, expected):
 @pytest.mark.parametrize('span', [1, 4])
 def test_places_are_taken_once_and_none_is_left_out(layout, span):
   row = _lay_out(layout, span=span)
-  places = [int(i) for i, s in zip(row.index, row.story) if s >= 0]
-  for start, story in zip(row.chunk_index, row.chunk_story):
+  places = [
+    int(i) for i, s in zip(row.index, row.story, strict=False) if s >= 0
+  ]
+  for start, story in zip(row.chunk_index, row.chunk_story, strict=False):
     if story >= 0:
       places += range(start, start + span)
   assert sorted(places) == list(range(len(places)))
@@ -47,5 +49,7 @@ def test_each_chunk_stands_right_after_its_bof():
 
 @pytest.mark.parametrize('small', [dict(text_length=14), dict(chunks=3)])
 def test_a_story_that_does_not_fit_is_named(small):
-  with pytest.raises(ValueError, match='15 text tokens.*4 chunks does not fit'):
+  with pytest.raises(
+    ValueError, match=r'15 text tokens.*4 chunks does not fit'
+  ):
     _lay_out('tv2tv', **small)

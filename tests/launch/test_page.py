@@ -67,17 +67,27 @@ def _report(tmp_path) -> dict:
     'title': 'A title',
     'made': '2001-02-03 04:05',
     'obedience': {
-      **table, 'told_at': 0.914, 'window_chunks': 4, 'window_seconds': 0.914
+      **table,
+      'told_at': 0.914,
+      'window_chunks': 4,
+      'window_seconds': 0.914,
     },
     'inverse_dynamics': {'chunks': 736, 'heads': heads, 'wall_seconds': 41.5},
     'film': {
-      'stories': 1, 'story_seconds': 5.94, 'story_wall_seconds': 14.2,
-      'seeds': 5, 'pairs_wall_seconds': 33.1, 'chunk_seconds': 0.2286,
+      'stories': 1,
+      'story_seconds': 5.94,
+      'story_wall_seconds': 14.2,
+      'seeds': 5,
+      'pairs_wall_seconds': 33.1,
+      'chunk_seconds': 0.2286,
       'rate': _RATE,
     },
     'vae': {
-      'psnr': 26.51, 'psnr_per_frame': [27.5, 26.25, 26.0],
-      'psnr_whole_takes': 26.4, 'takes': 24, 'latent_channels': 16,
+      'psnr': 26.51,
+      'psnr_per_frame': [27.5, 26.25, 26.0],
+      'psnr_whole_takes': 26.4,
+      'takes': 24,
+      'latent_channels': 16,
     },
     'losses': {'model': figures.losses('TV2TV', tmp_path)},
     'stages': figures.stages(tmp_path / 'stages.json'),
@@ -149,18 +159,23 @@ def test_words_stand_at_their_times_and_instructions_stand_out(written):
   cells = re.findall(r'class="word (\w+)( held)?">([\w ]+)<', free)
   story = [cell for cell in cells if cell[2] in ('turn left', 'attack')][-3:]
   assert story == [
-    ('blue', '', 'turn left'), ('blue', ' held', 'turn left'),
+    ('blue', '', 'turn left'),
+    ('blue', ' held', 'turn left'),
     ('red', '', 'attack'),
   ]
   assert re.findall(r'class="time">([^<]+)<', free) == [
-    'start', '0.1 s', '0.3 s', '0.5 s'
+    'start',
+    '0.1 s',
+    '0.3 s',
+    '0.5 s',
   ]
 
 
 def test_the_table_names_every_count(report):
   lines = page.table(report).splitlines()
   assert [line.split('  ')[0] for line in lines[1:]] == [
-    *obedience.INSTRUCTIONS, 'both turns'
+    *obedience.INSTRUCTIONS,
+    'both turns',
   ]
   first = report['obedience']['rows'][0]['obeyed']
   assert f'{first["hits"]}/5 [' in lines[1]
@@ -178,7 +193,9 @@ def test_a_video_plays_for_as_long_as_its_frames():
 
 def test_a_chart_keeps_its_lines_inside():
   one = charts.chart(
-    'x', 'step', {'a': [(0, 100.0), (50, 0.1)], 'b': [], 'c': [(3, 7.0)]},
+    'x',
+    'step',
+    {'a': [(0, 100.0), (50, 0.1)], 'b': [], 'c': [(3, 7.0)]},
     logarithmic=True,
   )
   assert [line.name for line in one.lines] == ['a', 'c']

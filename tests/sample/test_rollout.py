@@ -31,7 +31,9 @@ def _begin(director, rows=(0, 1, 2)):
   starts = np.random.default_rng(0).normal(size=(3, 4, 4, 3)).astype('f4')
   rows = list(rows)
   return director.begin(
-    jnp.asarray(starts[rows]), [_PROMPTS[r] for r in rows], [10 + r for r in rows]
+    jnp.asarray(starts[rows]),
+    [_PROMPTS[r] for r in rows],
+    [10 + r for r in rows],
   )
 
 
@@ -68,7 +70,9 @@ def test_a_chunk_follows_the_guided_velocity(model):
   noise = jax.random.normal(key, (4, 4, 3))
   noisy = jnp.stack([noise, noise])[None]
   clean = jnp.stack([roll.latents[0], roll.latents[0]], axis=1)
-  velocity = tiny.run(model, *tiny.streams(row, clean, noisy, t=0.0)).velocity[0, 1]
+  velocity = tiny.run(model, *tiny.streams(row, clean, noisy, t=0.0)).velocity[
+    0, 1
+  ]
   np.testing.assert_allclose(roll.latents[1][0], noise + velocity, atol=1e-4)
 
 
@@ -123,7 +127,7 @@ def test_a_story_that_is_over_stays_over(model):
 
 
 def test_budgets_are_named(director):
-  with pytest.raises(ValueError, match='prompt of 5 tokens.*budget of 4'):
+  with pytest.raises(ValueError, match=r'prompt of 5 tokens.*budget of 4'):
     director.begin(jnp.zeros((1, 4, 4, 3)), [(7,) * 5], [0])
-  with pytest.raises(ValueError, match='4 tokens of words.*budget of 3'):
+  with pytest.raises(ValueError, match=r'4 tokens of words.*budget of 3'):
     director.advance(_begin(director), [(7,) * 4, None, None])

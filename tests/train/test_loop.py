@@ -19,7 +19,10 @@ from tv2tv_jax.train import optimizer as optimizer_lib
 from tv2tv_jax.train import workdir as workdir_lib
 
 _CONFIG = loop.TrainConfig(
-  steps=12, log_every=1, save_every=5, evaluate_every=6,
+  steps=12,
+  log_every=1,
+  save_every=5,
+  evaluate_every=6,
   optimizer=optimizer_lib.OptimizerConfig(rate=0.05, warmup=2),
 )
 
@@ -55,13 +58,13 @@ def _train(workdir, batches=None, config=_CONFIG, **kwargs):
   )
 
 
-class _Interrupted(Exception):
+class _InterruptedError(Exception):
   pass
 
 
 def _interrupt(model):
   """An evaluation, at step 6, that the machine does not survive."""
-  raise _Interrupted
+  raise _InterruptedError
 
 
 def _losses(workdir):
@@ -73,7 +76,7 @@ def _losses(workdir):
 def test_resumed_equals_uninterrupted(tmp_path, meshes):
   with jax.set_mesh(sharding.make_mesh(meshes[0])):
     whole = _train(tmp_path / 'whole')
-    with pytest.raises(_Interrupted):
+    with pytest.raises(_InterruptedError):
       _train(tmp_path / 'parts', evaluate=_interrupt)
   with jax.set_mesh(sharding.make_mesh(meshes[1])):
     parts = _train(tmp_path / 'parts')
@@ -91,7 +94,9 @@ def test_a_finished_run_is_not_run_again(tmp_path):
   first = _train(tmp_path)
   again = _train(tmp_path, batches=_batches())
   assert int(again.step) == 12
-  np.testing.assert_array_equal(first.model.kernel[...], again.model.kernel[...])
+  np.testing.assert_array_equal(
+    first.model.kernel[...], again.model.kernel[...]
+  )
   assert len(_losses(tmp_path)) == 12
 
 
@@ -112,9 +117,7 @@ def test_a_time_limit_ends_the_run_with_a_finished_schedule(tmp_path):
   config = dataclasses.replace(_CONFIG, steps=10**9, minutes=1 / 60)
   state = _train(tmp_path, config=config)
   assert float(state.progress) == 1.0
-  rates = [
-    r['rate'] for r in metrics_lib.read(tmp_path / 'metrics.jsonl')
-  ]
+  rates = [r['rate'] for r in metrics_lib.read(tmp_path / 'metrics.jsonl')]
   assert rates[-1] < 0.2 * config.optimizer.rate < max(rates)
 
 
@@ -122,7 +125,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
   config = dataclasses.replace(
     _CONFIG, optimizer=optimizer_lib.OptimizerConfig(rate=float('inf'))
   )
-  with pytest.raises(FloatingPointError, match='the loss of step'):
+  with pytest.raises(FloatingPointError, match=r'the loss of step'):
     _train(tmp_path, config=config)
 
 
@@ -130,7 +133,7 @@ def test_a_workdir_of_another_config_is_refused(tmp_path):
   workdir_lib.claim(tmp_path, _CONFIG)
   workdir_lib.claim(tmp_path, _CONFIG)
   other = dataclasses.replace(_CONFIG, seed=3)
-  with pytest.raises(ValueError, match='config.seed is 3, was 0'):
+  with pytest.raises(ValueError, match=r'config\.seed is 3, was 0'):
     workdir_lib.claim(tmp_path, other)
   assert json.loads((tmp_path / 'config.json').read_text())['seed'] == 0
 
@@ -145,9 +148,11 @@ def test_the_rate_grows_holds_and_falls(shape):
   config = optimizer_lib.OptimizerConfig(
     rate=2.0, warmup=10, shape=shape, decay_from=0.5, final=0.1
   )
-  rate = lambda step, progress: float(
-    optimizer_lib.rate_at(config, jnp.int32(step), jnp.float32(progress))
-  )
+
+  def rate(step, progress):
+    rate = optimizer_lib.rate_at(config, jnp.int32(step), jnp.float32(progress))
+    return float(rate)
+
   assert rate(0, 0.0) == pytest.approx(0.2)
   assert rate(50, 0.5) == pytest.approx(2.0)
   assert rate(75, 0.75) == pytest.approx(1.1)

@@ -65,7 +65,9 @@ def test_dropped_words_are_as_if_never_written():
   drop = jnp.zeros((1, 5), bool).at[0, 1].set(True)
   gone = dropout.dropped_words(row, drop)
   assert np.asarray(gone).sum() == 2
-  found = tiny.run(model, *tiny.streams(dropout.without(row, gone), clean, noisy))
+  found = tiny.run(
+    model, *tiny.streams(dropout.without(row, gone), clean, noisy)
+  )
   silent = tiny.STORY._replace(words=((), (), (), (11,)))
   expected = tiny.run(model, *tiny.streams(tiny.row(silent), clean, noisy))
   np.testing.assert_allclose(

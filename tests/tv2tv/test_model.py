@@ -1,4 +1,4 @@
-"""What a token may not see cannot change it; layouts of a mesh do not either."""
+"""What a token may not see cannot change it, nor can the layout of a mesh."""
 
 import dataclasses
 
@@ -116,4 +116,4 @@ def test_every_mesh_gives_the_same_outputs(shape):
 
 def test_an_odd_grid_is_named():
   with pytest.raises(ValueError, match='latents of 3 x 4 cannot be halved'):
-    dataclasses.replace(tiny.config().frames, rows=3).grid
+    _ = dataclasses.replace(tiny.config().frames, rows=3).grid

@@ -26,7 +26,8 @@ class Head(NamedTuple):
 HEADS = (
   Head('turn', ('left', 'none', 'right'), ('turn left', '', 'turn right')),
   Head(
-    'move', ('backward', 'none', 'forward'),
+    'move',
+    ('backward', 'none', 'forward'),
     ('move backward', '', 'move forward'),
   ),
   Head(
@@ -46,9 +47,7 @@ def chunks(
   """
   count, rest = divmod(frames.shape[1] - 1, chunk_frames)
   if rest or count < 1:
-    raise ValueError(
-      f'{frames.shape[1]} frames are not 1 + n * {chunk_frames}'
-    )
+    raise ValueError(f'{frames.shape[1]} frames are not 1 + n * {chunk_frames}')
   places = chunk_frames * np.arange(count)[:, None] + np.arange(
     chunk_frames + 1
   )
@@ -80,9 +79,11 @@ def answers(
   most = (chunked.mean(axis=2) > 0.5).astype(int)
   return _stacked(
     [
-      none + sum(
+      none
+      + sum(
         (place - none) * most[..., names.index(word)]
-        for place, word in enumerate(head.words) if word
+        for place, word in enumerate(head.words)
+        if word
       )
       for head in HEADS
       for none in [head.words.index('')]

@@ -74,14 +74,20 @@ class InverseDynamics(nnx.Module):
     colours = 3 * (2 * config.chunk_frames + 1) * 4
     self.colour = conv.Conv2d(colours, width, (3, 3), rngs=rngs)
     self.hidden = dense.Dense(
-      '...D,DF->...F', (2 * cells * width, config.hidden), (None, None),
-      rngs=rngs, scale=2**0.5,
+      '...D,DF->...F',
+      (2 * cells * width, config.hidden),
+      (None, None),
+      rngs=rngs,
+      scale=2**0.5,
     )
     self.norm = norm.RmsNorm(config.hidden)
     answers = sum(len(head.classes) for head in controls.HEADS)
     self.out = dense.Dense(
-      '...F,FA->...A', (config.hidden, answers), (None, None),
-      rngs=rngs, scale=0.1,
+      '...F,FA->...A',
+      (config.hidden, answers),
+      (None, None),
+      rngs=rngs,
+      scale=0.1,
     )
     self.bias = nnx.Param(sharding.place(jnp.zeros(answers)))
 
@@ -126,8 +132,10 @@ def _motion(
   first, middle, last = (gray[:, at] for at in (0, count // 2, count - 1))
   cell = config.cell // 2
   half = matching.costs(
-    jnp.stack([first, middle], 1), jnp.stack([middle, last], 1),
-    config.half_reach, cell,
+    jnp.stack([first, middle], 1),
+    jnp.stack([middle, last], 1),
+    config.half_reach,
+    cell,
   )
   whole = matching.costs(first, last, config.reach, cell)
   return jnp.concatenate([half[:, 0], half[:, 1], whole], axis=-1)

@@ -43,9 +43,9 @@ def shifts(
   rows = int(frames.shape[2] * _SCENE)
   scene = frames[:, :, :rows].astype(np.float32).mean(axis=-1)
   before, after = scene[:, :-1], scene[:, 1:]
-  costs = np.stack([
-    _difference(before, after, shift) for shift in range(-reach, reach + 1)
-  ])
+  costs = np.stack(
+    [_difference(before, after, shift) for shift in range(-reach, reach + 1)]
+  )
   contrast = scene.std(axis=(2, 3))[:, :-1]
   distance = np.abs(np.arange(-reach, reach + 1))[:, None, None]
   return _least(costs + (_TIE * contrast + _BLANK) * distance) - reach

@@ -56,9 +56,7 @@ class Verdict(NamedTuple):
   apart: intervals.Count | None
 
 
-def judged(
-  word: str, films: Window, forward: Window | None = None
-) -> Verdict:
+def judged(word: str, films: Window, forward: Window | None = None) -> Verdict:
   """The verdict on films that were told `word`.
 
   Args:

@@ -3,7 +3,7 @@
 | query | sees (paper, sequence and mask) |
 |---|---|
 | a text token | text and clean chunks before it |
-| clean chunk i | text and clean chunks before it, and itself in both directions |
+| clean chunk i | text and clean chunks before it, and itself both ways |
 | noisy chunk i | text before it, clean chunks before i, and itself |
 
 Nothing sees a noisy token but its own chunk, so noisy copies may be stored

@@ -51,9 +51,7 @@ def empty(
   )
 
 
-def appended(
-  cache: Cache, memory: Memory, places: timeline.Timeline
-) -> Cache:
+def appended(cache: Cache, memory: Memory, places: timeline.Timeline) -> Cache:
   """The cache with new tokens after each row's last.
 
   Args:
@@ -69,9 +67,7 @@ def appended(
 
   layered = jax.vmap(jax.vmap(write), in_axes=(0, 0, None))
   filled = jax.tree.map(
-    lambda buffer, new: layered(
-      buffer, new.astype(buffer.dtype), cache.length
-    ),
+    lambda buffer, new: layered(buffer, new.astype(buffer.dtype), cache.length),
     cache.memory,
     memory,
   )

@@ -59,6 +59,9 @@ class MixtureOfTransformers(nnx.Module):
     x, memory = jax.lax.scan(layer, x, scanned, unroll=self.config.unroll)
     norms = Streams(self.text_norm, self.video_norm, self.video_norm)
     x = Streams(
-      *(part if part is None else f(part) for f, part in zip(norms, x))
+      *(
+        part if part is None else f(part)
+        for f, part in zip(norms, x, strict=False)
+      )
     )
     return x, memory

@@ -40,7 +40,10 @@ class Dense(nnx.Module):
   def __call__(
     self, x: Float[Array, '...'], *axes: str | None
   ) -> Float[Array, '...']:
-    """Maps `x`; `axes` are the logical axes of the result; without them its layout follows."""
+    """Maps `x`; `axes` are the logical axes of the result.
+
+    Without them its layout follows from the operands.
+    """
     kernel = self.kernel[...].astype(x.dtype)
     kept = _shared_prefix(self.equation)
     if not axes or kept < 2:

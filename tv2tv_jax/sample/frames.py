@@ -55,5 +55,3 @@ def film(
     return guidance_lib.guided(*jnp.split(v, 2), guidance) if guides else v
 
   return solvers.euler(velocity, noise, steps=steps)
-
-

@@ -155,7 +155,9 @@ class Director:
     state, written, ended = self._worded(roll, chunk, forced)
     active = roll.active & ~ended
     state, latent = self._film(
-      self._model, before, state,
+      self._model,
+      before,
+      state,
       _folded(roll.keys, 2 * chunk + 1),
       jnp.asarray(active, jnp.int32),
       jnp.array([self._special.bof, self._special.eof]),
@@ -165,8 +167,11 @@ class Director:
       past + (new,) for past, new in zip(roll.words, written, strict=True)
     )
     return roll._replace(
-      state=state, words=history, latents=(*roll.latents, latent),
-      seen=roll.seen + 1, active=active,
+      state=state,
+      words=history,
+      latents=(*roll.latents, latent),
+      seen=roll.seen + 1,
+      active=active,
     )
 
   def _worded(
@@ -185,7 +190,9 @@ class Director:
       )
       state, ended = written.state, np.asarray(written.ended)
       tokens, count = np.asarray(written.tokens), np.asarray(written.count)
-      texts = [tuple(map(int, t[:n])) for t, n in zip(tokens, count)]
+      texts = [
+        tuple(map(int, t[:n])) for t, n in zip(tokens, count, strict=False)
+      ]
     if any(forced):
       budget = self.config.words_budget
       tokens = np.full((rows, budget), self._special.pad, np.int32)
@@ -219,7 +226,7 @@ class Director:
       )
       for prompt, words in zip(roll.prompts, roll.words, strict=True)
     ]
-    row = story_lib.Row(*(np.stack(part) for part in zip(*rows)))
+    row = story_lib.Row(*(np.stack(part) for part in zip(*rows, strict=False)))
     kept = roll.latents[-chunks:]
     blank = [jnp.zeros_like(kept[0])] * (self.config.window - len(kept))
     latents = jnp.stack([*kept, *blank], axis=1)

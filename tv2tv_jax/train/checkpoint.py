@@ -52,9 +52,7 @@ class Checkpoints:
       return None
     parts = _split(abstract)
     wanted = {name: _named(part) for name, part in parts.items()}
-    loaded = self._orbax.load_checkpointables(
-      None, {**wanted, 'data': batches}
-    )
+    loaded = self._orbax.load_checkpointables(None, {**wanted, 'data': batches})
     found = {name: _unnamed(loaded[name], like) for name, like in parts.items()}
     return state_lib.TrainState(**found.pop('run'), **found)
 

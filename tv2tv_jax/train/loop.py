@@ -19,6 +19,7 @@ from tv2tv_jax.train import metrics as metrics_lib
 from tv2tv_jax.train import optimizer as optimizer_lib
 from tv2tv_jax.train import state as state_lib
 from tv2tv_jax.train import step as step_lib
+from tv2tv_jax.typing import Metrics
 from tv2tv_jax.typing import PrngKey
 
 Evaluate = Callable[[nnx.Module], Mapping[str, float]]
@@ -96,38 +97,42 @@ def train(
     if state is None:
       state = jax.jit(birth)(birth_key)
     if float(state.progress) < 1.0:
+      step = jax.jit(
+        functools.partial(
+          step_lib.train_step,
+          loss=loss,
+          optimizer=config.optimizer,
+          ema=config.ema,
+        ),
+        donate_argnums=0,
+      )
+      advance = functools.partial(step, key=train_key)
       state = _advance(
-        state, loss, batches, config, workdir,
-        key=train_key, checkpoints=checkpoints, evaluate=evaluate,
+        state, advance, batches, config, workdir, checkpoints, evaluate
       )
     return state
 
 
 def _advance(
   state: state_lib.TrainState,
-  loss: step_lib.Loss,
+  advance: Callable[..., tuple[state_lib.TrainState, Metrics]],
   batches: Any,
   config: TrainConfig,
   workdir: pathlib.Path,
-  *,
-  key: PrngKey,
   checkpoints: checkpoint.Checkpoints,
   evaluate: Evaluate | None,
 ) -> state_lib.TrainState:
   """Steps until the run is over."""
-  advance = jax.jit(
-    functools.partial(
-      step_lib.train_step,
-      loss=loss, optimizer=config.optimizer, ema=config.ema,
-    ),
-    donate_argnums=0,
-  )
   step = int(state.step)
   writer = metrics_lib.Writer(workdir / 'metrics.jsonl', step)
   clock = _Clock(config, float(state.progress))
   bar = tqdm.tqdm(
-    total=config.steps, initial=step, unit='step', desc=workdir.name,
-    mininterval=1.0, dynamic_ncols=True,
+    total=config.steps,
+    initial=step,
+    unit='step',
+    desc=workdir.name,
+    mininterval=1.0,
+    dynamic_ncols=True,
   )
   with bar:
     progress, metrics = float(state.progress), None
@@ -137,7 +142,7 @@ def _advance(
       progress = clock.progress(step)
       with clock.paused() if metrics is None else contextlib.nullcontext():
         # The first step waits for the compiler, which is not training.
-        state, metrics = advance(state, batch, key, jnp.float32(progress))
+        state, metrics = advance(state, batch, progress=jnp.float32(progress))
       bar.update()
       over = progress >= 1.0
       if step % config.log_every == 0 or over:

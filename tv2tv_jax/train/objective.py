@@ -19,7 +19,8 @@ from tv2tv_jax.flow import times
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.train import dropout
 from tv2tv_jax.tv2tv import model as model_lib
-from tv2tv_jax.typing import Metrics, PrngKey
+from tv2tv_jax.typing import Metrics
+from tv2tv_jax.typing import PrngKey
 
 _BUCKETS = 4  # Quarters of flow time for which the loss is reported.
 
@@ -82,7 +83,9 @@ def objective(
   noisy = path.noised(latents, noise, t)
   flip = dropout.coin(next(keys), shape, config.flip)
   clean, clean_t = dropout.flipped(
-    latents, _normal(next(keys), latents), _times(next(keys), shape, config),
+    latents,
+    _normal(next(keys), latents),
+    _times(next(keys), shape, config),
     flip,
   )
 
@@ -105,7 +108,7 @@ def objective(
 def cross_entropy(
   logits: Float[Array, '... V'], targets: Int[Array, '...']
 ) -> Float[Array, '...']:
-  """`-log softmax(logits)[targets]`, by a sum that a split vocabulary allows."""
+  """`-log softmax(logits)[targets]`, by a sum that a split axis allows."""
   vocabulary = jnp.arange(logits.shape[-1])
   logits = logits.astype(jnp.float32)
   picked = jnp.sum(logits, axis=-1, where=targets[..., None] == vocabulary)
@@ -155,9 +158,7 @@ def _mean(
 
 def _normal(key: PrngKey, like: jax.Array) -> jax.Array:
   """Standard normal noise, laid out like a batch."""
-  return jax.random.normal(
-    key, like.shape, out_sharding=sharding.spec('batch')
-  )
+  return jax.random.normal(key, like.shape, out_sharding=sharding.spec('batch'))
 
 
 def _times(

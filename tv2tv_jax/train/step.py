@@ -11,7 +11,8 @@ import optax
 
 from tv2tv_jax.train import optimizer as optimizer_lib
 from tv2tv_jax.train import state as state_lib
-from tv2tv_jax.typing import Metrics, PrngKey
+from tv2tv_jax.typing import Metrics
+from tv2tv_jax.typing import PrngKey
 
 Loss = Callable[[nnx.Module, Any, PrngKey], tuple[jax.Array, Metrics]]
 

@@ -74,34 +74,40 @@ class FrameCoder(nnx.Module):
     )
 
     def blocks(level: int, inputs: int) -> nnx.List:
-      return nnx.List([
-        resnet.ResidualBlock(
-          inputs if i == 0 else c[level], c[level],
-          rngs=rngs, condition=condition,
-        )
-        for i in range(config.blocks[level])
-      ])
+      return nnx.List(
+        [
+          resnet.ResidualBlock(
+            inputs if i == 0 else c[level],
+            c[level],
+            rngs=rngs,
+            condition=condition,
+          )
+          for i in range(config.blocks[level])
+        ]
+      )
 
     levels = range(len(c))
     self.first = conv.Conv2d(config.latent, c[0], rngs=rngs)
     self.down = nnx.List([blocks(i, c[i]) for i in levels])
-    self.shrink = nnx.List([
-      conv.Conv2d(c[i], c[i + 1], (2, 2), rngs=rngs, stride=2)
-      for i in levels[:-1]
-    ])
+    self.shrink = nnx.List(
+      [
+        conv.Conv2d(c[i], c[i + 1], (2, 2), rngs=rngs, stride=2)
+        for i in levels[:-1]
+      ]
+    )
     self.to_tower = conv.Conv2d(c[-1], width, (1, 1), rngs=rngs)
     rows, columns = config.grid
     self.row = nnx.Param(_positions(rngs, rows, width))
     self.column = nnx.Param(_positions(rngs, columns, width))
 
     self.from_tower = conv.Conv2d(width, c[-1], (1, 1), rngs=rngs)
-    self.mix = nnx.List([
-      conv.Conv2d(2 * c[i], c[i], (1, 1), rngs=rngs) for i in levels
-    ])
+    self.mix = nnx.List(
+      [conv.Conv2d(2 * c[i], c[i], (1, 1), rngs=rngs) for i in levels]
+    )
     self.up = nnx.List([blocks(i, c[i]) for i in levels])
-    self.grow = nnx.List([
-      conv.Conv2d(c[i + 1], 4 * c[i], (1, 1), rngs=rngs) for i in levels[:-1]
-    ])
+    self.grow = nnx.List(
+      [conv.Conv2d(c[i + 1], 4 * c[i], (1, 1), rngs=rngs) for i in levels[:-1]]
+    )
     self.last_norm = norm.RmsNorm(c[0])
     self.last = conv.Conv2d(c[0], config.latent, rngs=rngs, scale=0.0)
 

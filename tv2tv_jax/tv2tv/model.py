@@ -105,9 +105,7 @@ class Tv2tv(nnx.Module):
     self.config = config
     table = jax.random.normal(rngs.params(), (config.vocabulary, width))
     deviation = width**-0.5 if config.tied else 1.0
-    self.embedding = nnx.Param(
-      sharding.place(deviation * table, 'vocab', None)
-    )
+    self.embedding = nnx.Param(sharding.place(deviation * table, 'vocab', None))
     if not config.tied:
       self.head = dense.Dense(
         'BLD,DV->BLV',
@@ -162,8 +160,10 @@ class Tv2tv(nnx.Module):
 
   def _embedded(self, tokens: Int[Array, 'B L']) -> Float[Array, 'B L D']:
     """Rows of the embedding table, which may be split by vocabulary."""
-    return self.embedding[...].at[tokens].get(
-      out_sharding=sharding.spec('batch', 'length', 'embed')
+    return (
+      self.embedding[...]
+      .at[tokens]
+      .get(out_sharding=sharding.spec('batch', 'length', 'embed'))
     )
 
   def _logits(self, x: Float[Array, 'B L D']) -> Float[Array, 'B L V']:
