@@ -73,6 +73,12 @@ def main(_) -> None:
     chunk_frames=step,
   )
   if records_lib.is_written(_OUT.value, metadata):
+    length = len(records_lib.Clips(_OUT.value, 'train')[0].latents)
+    if length != 1 + _CHUNKS.value:
+      raise ValueError(
+        f'{_OUT.value}: holds clips of {length} latents, --chunks='
+        f'{_CHUNKS.value} makes {1 + _CHUNKS.value}: choose another --out'
+      )
     print(f'{_OUT.value}: is there already')
     return
   model = checkpoint.restore_model(

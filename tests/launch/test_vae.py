@@ -70,6 +70,8 @@ def test_takes_become_latents(tmp_path):
   starts = [round(clip.start * 17.5) for clip in clips]
   assert starts == [16 * at for at in range(7)]
   assert 'is there already' in _run(*encode).stdout
+  longer = _run(*encode[:-1], '--chunks=9')
+  assert 'holds clips of 9 latents' in _error(longer)
 
 
 def test_records_must_be_named(tmp_path):
