@@ -17,6 +17,7 @@ from jax.sharding import AxisType
 from jax.sharding import Mesh
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec
+from jax.sharding import SingleDeviceSharding
 
 MESH_AXES = ('data', 'fsdp', 'tensor')
 
@@ -103,7 +104,8 @@ def abstract(make: Callable[..., Any], *args: Any) -> Any:
 
   def describe(leaf):
     if mesh is None:
-      return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+      alone = SingleDeviceSharding(jax.devices()[0])
+      return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=alone)
     layout = leaf.sharding.spec if leaf.sharding is not None else None
     layout = NamedSharding(mesh, layout or PartitionSpec())
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout)
