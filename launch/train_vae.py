@@ -101,10 +101,12 @@ def _init(run: train_vae.VaeRun):
   start = None
   if run.vae.linear_path:
     stride = run.vae.stride[0]
-    blocks = np.concatenate([
-      clips[:, 1 : 1 + stride]
-      for clips in _clips(run, 'train', run.data.components)
-    ])
+    blocks = np.concatenate(
+      [
+        clips[:, 1 : 1 + stride]
+        for clips in _clips(run, 'train', run.data.components)
+      ]
+    )
     start = vae_lib.components(run.vae, train_vae.pixels(blocks))
 
   def init(key: jax.Array) -> vae_lib.Vae:
@@ -148,15 +150,14 @@ def _finish(
 ) -> None:
   """Statistics of the latents, contact sheet, report."""
   began = time.monotonic()
-  encode = jax.jit(lambda model, clips: model.encode(
-    train_vae.pixels(clips))[0].mean)
+  encode = jax.jit(
+    lambda model, clips: model.encode(train_vae.pixels(clips))[0].mean
+  )
   moments = latents_lib.no_moments(run.vae.latent_channels)
   for clips in _clips(run, 'train', run.data.statistics):
     latents = encode(state.ema, sharding.put_batch(clips))
     moments = latents_lib.add(moments, jax.device_get(latents))
-  fingerprint = latents_lib.fingerprint(
-    state.ema, config_lib.to_json(run.vae)
-  )
+  fingerprint = latents_lib.fingerprint(state.ema, config_lib.to_json(run.vae))
   latents_lib.save(
     workdir / 'latents.json', latents_lib.statistics(moments), fingerprint
   )

@@ -43,9 +43,7 @@ def _decibels(model, frames) -> float:
 def _started() -> vae_lib.Vae:
   blocks = loss_lib.pixels(_moving_squares(64, frames=4))
   vae = vae_lib.Vae(CONFIG, rngs=nnx.Rngs(0))
-  return vae_lib.start_from_components(
-    vae, vae_lib.components(CONFIG, blocks)
-  )
+  return vae_lib.start_from_components(vae, vae_lib.components(CONFIG, blocks))
 
 
 def test_a_tiny_vae_learns_moving_squares():
@@ -59,7 +57,12 @@ def test_a_tiny_vae_learns_moving_squares():
   before = _decibels(run.model, frames)
   advance = jax.jit(
     lambda run, progress: step.train_step(
-      run, frames, jax.random.key(0), progress, optimizer=config, ema=0.9,
+      run,
+      frames,
+      jax.random.key(0),
+      progress,
+      optimizer=config,
+      ema=0.9,
       loss=lambda model, x, key: loss_lib.loss(model, x, key, weights),
     )
   )

@@ -80,9 +80,7 @@ def test_any_way_to_cut_a_clip_gives_the_same(config, plan):
   np.testing.assert_allclose(_encoded(vae, frames, plan), latents, atol=1e-5)
   pictures = _decode(vae, latents)[0]
   assert pictures.shape == frames.shape
-  np.testing.assert_allclose(
-    _decoded(vae, latents, plan), pictures, atol=1e-5
-  )
+  np.testing.assert_allclose(_decoded(vae, latents, plan), pictures, atol=1e-5)
 
 
 @pytest.mark.parametrize('config', [SMALL, PYRAMID], ids=['small', 'pyramid'])
@@ -142,9 +140,7 @@ def test_the_linear_path_starts_as_principal_components():
   latents = vae.linear.encode(frames, begins=False)
   rows = latents.reshape(-1, 8)
   np.testing.assert_allclose(rows.mean(0), 0.0, atol=1e-3)
-  np.testing.assert_allclose(
-    np.cov(rows.T, bias=True), np.eye(8), atol=2e-2
-  )
+  np.testing.assert_allclose(np.cov(rows.T, bias=True), np.eye(8), atol=2e-2)
   back = vae.linear.decode(latents, begins=False)
   blocks = np.linalg.norm(frames - back)
   assert blocks < np.linalg.norm(frames - frames.mean())

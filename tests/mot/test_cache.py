@@ -1,0 +1,52 @@
+"""A cache holds each row's own past, in order, and padding takes no place."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tests import tiny
+from tv2tv_jax.interleave import timeline
+from tv2tv_jax.mot import cache as cache_lib
+
+
+def _memory(value: float, tokens: int) -> cache_lib.Memory:
+  towers = tiny.config().towers
+  shape = (towers.depth, 2, tokens, towers.key_heads, towers.head_width)
+  return cache_lib.Memory(jnp.full(shape, value), jnp.full(shape, -value))
+
+
+def _places(story: list[list[int]], start: int) -> timeline.Timeline:
+  story = jnp.array(story)
+  index = start + jnp.arange(story.shape[1]) + jnp.zeros_like(story)
+  return timeline.of_text(index, story)
+
+
+def test_rows_fill_at_their_own_pace():
+  cache = cache_lib.empty(tiny.config().towers, 2, 6, jnp.float32)
+  cache = cache_lib.appended(
+    cache, _memory(1.0, 2), _places([[0, 0], [0, -1]], 0)
+  )
+  np.testing.assert_array_equal(cache.length, [2, 1])
+  cache = cache_lib.appended(
+    cache, _memory(2.0, 2), _places([[0, -1], [0, 0]], 2)
+  )
+  np.testing.assert_array_equal(cache.length, [3, 3])
+  seen = np.asarray(cache.places.story) >= 0
+  np.testing.assert_array_equal(seen[:, :3], True)
+  np.testing.assert_array_equal(seen[:, 3:], False)
+  values = np.asarray(cache.memory.key)[0, :, :3, 0, 0]
+  np.testing.assert_array_equal(values, [[1, 1, 2], [1, 2, 2]])
+  np.testing.assert_array_equal(cache.memory.value, -cache.memory.key)
+
+
+def test_text_alone_never_runs_the_video_tower():
+  model = tiny.model()
+  text, _, _ = tiny.streams(
+    tiny.row(tiny.STORY), tiny.latents(0, 1), tiny.latents(1, 1)
+  )
+  gradient = jax.jit(
+    jax.grad(lambda model: jnp.sum(jnp.square(model(text).logits)))
+  )(model)
+  blocks = gradient.transformer.blocks
+  assert all((leaf == 0).all() for leaf in jax.tree.leaves(blocks.video))
+  assert all((leaf != 0).any() for leaf in jax.tree.leaves(blocks.text))
