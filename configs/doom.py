@@ -26,7 +26,7 @@ def get_config() -> config_dict.ConfigDict:
   return config.to_config_dict(
     schema.StoryRun(
       sources=schema.Sources(),
-      data=pipeline.StoriesConfig(chunks=9, text_length=64, batch=8),
+      data=pipeline.StoriesConfig(chunks=9, text_length=64, batch=4),
       model=model.ModelConfig(
         vocabulary=384,
         towers=tower.MotConfig(
@@ -53,10 +53,10 @@ def get_config() -> config_dict.ConfigDict:
       ),
       objective=objective.ObjectiveConfig(text_weight=0.1, film_start=False),
       train=loop.TrainConfig(
-        steps=2400,
-        minutes=8.0,
-        evaluate_every=600,
-        save_every=600,
+        steps=8000,
+        minutes=10.0,
+        evaluate_every=2000,
+        save_every=1000,
         keep=1,
         ema=0.99,
         optimizer=optimizer.OptimizerConfig(
@@ -71,7 +71,7 @@ def get_config() -> config_dict.ConfigDict:
       ),
       sample=rollout.SampleConfig(
         steps=10,
-        guidance=2.0,
+        guidance=3.0,
         window=9,
         kept=5,
         prompt_budget=16,
