@@ -35,9 +35,7 @@ def get_config() -> config_dict.ConfigDict:
         decoder_depths=(4,),
         taps=2,
       ),
-      loss=run.VaeLossConfig(
-        absolute=0.5, squared=2.0, edges=0.3, kl=1e-4
-      ),
+      loss=run.VaeLossConfig(absolute=0.5, squared=2.0, edges=0.3, kl=1e-4),
       train=loop.TrainConfig(
         steps=1500,
         minutes=3.4,

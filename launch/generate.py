@@ -73,13 +73,13 @@ def main(_) -> None:
   says = [parse_say(text, _SECONDS.value) for text in _SAY.value]
   workdir = pathlib.Path(_WORKDIR.value)
   out = pathlib.Path(_OUT.value)
+  start = starting_frame(_START.value, _RECORDS.value)
   teller = storyteller_lib.Storyteller(
     workdir,
     steps=_STEPS.value,
     guidance=_GUIDANCE.value,
     temperature=_TEMPERATURE.value,
   )
-  start = starting_frame(_START.value, _RECORDS.value)
   roll = teller.begin(start[None], [_PROMPT.value], [_SEED.value])
   chunks = teller.chunks_of(_SECONDS.value)
   with tqdm.tqdm(total=chunks - 1, unit='chunk', desc='film') as bar:

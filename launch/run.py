@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 import contextlib
+import hashlib
 import os
+import platform
 import resource
 import sys
 import warnings
@@ -14,22 +16,21 @@ import jax
 
 from tv2tv_jax import sharding
 
-CACHE = '~/.cache/tv2tv_jax/xla'
+_CACHE = '~/.cache/tv2tv_jax'
 
 
 def app(main: Callable[[Sequence[str]], None], *, mesh: bool = True) -> None:
   """Runs `main`, under a mesh of all devices unless it films on one.
 
-  A `ValueError` or `OSError` becomes one line on standard error and exit
-  status 2; an interrupt exit status 130. Anything else is our defect and
-  keeps its traceback; so does everything with `TV2TV_TRACEBACK=1`.
+  An error in values or files, or a loss that is not finite, becomes one line
+  on standard error and exit status 2; an interrupt exit status 130. Anything
+  else is our defect and keeps its traceback; so does everything with
+  `TV2TV_TRACEBACK=1`.
   """
 
   def guarded(argv: Sequence[str]) -> None:
-    jax.config.update(
-      'jax_compilation_cache_dir',
-      os.environ.get('JAX_COMPILATION_CACHE_DIR', os.path.expanduser(CACHE)),
-    )
+    if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
+      jax.config.update('jax_compilation_cache_dir', _compilation_cache())
     if len(argv) > 1:
       raise absl_app.UsageError(f'unexpected argument {argv[1]!r}')
     if not flags.FLAGS['verbosity'].present:
@@ -42,13 +43,28 @@ def app(main: Callable[[Sequence[str]], None], *, mesh: bool = True) -> None:
     except KeyboardInterrupt:
       print('\ninterrupted: run the same command to go on', file=sys.stderr)
       sys.exit(130)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
       if os.environ.get('TV2TV_TRACEBACK'):
         raise
       print(f'error: {error}', file=sys.stderr)
       sys.exit(2)
 
   absl_app.run(guarded, flags_parser=_parsed)
+
+
+def _compilation_cache() -> str:
+  """Where compiled programs are kept from one run to the next.
+
+  A folder for each kind of processor: what was compiled for one need not run
+  on another that has the same home.
+  """
+  try:
+    with open('/proc/cpuinfo', encoding='utf-8') as file:
+      kind = next(line for line in file if line.startswith('flags'))
+  except (OSError, StopIteration):
+    kind = platform.machine() + platform.processor()
+  name = hashlib.sha256(kind.encode()).hexdigest()[:12]
+  return os.path.expanduser(os.path.join(_CACHE, f'xla-{name}'))
 
 
 def peak_memory() -> int:

@@ -28,7 +28,6 @@ _TRAIN = loop.TrainConfig(
   minutes=0.75,
   log_every=10,
   save_every=450,
-  keep=1,
   ema=0.98,
   optimizer=optimizer.OptimizerConfig(
     rate=2e-3, warmup=30, final=0.01, beta2=0.98, weight_decay=0.05

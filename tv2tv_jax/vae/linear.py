@@ -25,9 +25,7 @@ class LinearPath(nnx.Module):
     t, y, x = config.stride
     pixels = t * y * x * config.channels
     self.config = config
-    self.inward = conv.Conv2d(
-      pixels, config.latent_channels, (1, 1), rngs=rngs
-    )
+    self.inward = conv.Conv2d(pixels, config.latent_channels, (1, 1), rngs=rngs)
     self.outward = conv.Conv2d(
       config.latent_channels, pixels, (1, 1), rngs=rngs
     )
