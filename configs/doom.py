@@ -4,7 +4,8 @@ r"""TV2TV tiny, on recorded Doom of 64 x 48, on two CPU cores.
       --config.sources.latents=LATENTS --config.sources.vae=VAE_WORKDIR \
       --config.sources.tokenizer=TOKENIZER.model
 
-Expect: MEASURED
+Expect, on two cores of a Xeon: 6,500 steps in 10 minutes, velocity error 0.79
+on held-out stories (0.98 after 2,000 steps), 40 of 40 turns obeyed.
 """
 
 from ml_collections import config_dict
@@ -26,7 +27,7 @@ def get_config() -> config_dict.ConfigDict:
   return config.to_config_dict(
     schema.StoryRun(
       sources=schema.Sources(),
-      data=pipeline.StoriesConfig(chunks=9, text_length=64, batch=4),
+      data=pipeline.StoriesConfig(chunks=9, text_length=96, batch=4),
       model=model.ModelConfig(
         vocabulary=384,
         towers=tower.MotConfig(

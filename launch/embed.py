@@ -8,6 +8,13 @@ import av
 import numpy as np
 from PIL import Image
 
+# Without threads and look-ahead: the same frames then give the same bytes.
+_OPTIONS = {
+  'crf': '24',
+  'preset': 'veryfast',
+  'threads': '1',
+  'x264-params': 'mbtree=0:lookahead-threads=1:sync-lookahead=0',
+}
 _QUALITY = 88  # of WebP; beyond it bytes grow and nothing is seen
 
 
@@ -35,7 +42,7 @@ def mp4(frames: np.ndarray, rate: float, scale: int = 5) -> bytes:
     exact = fractions.Fraction(rate).limit_denominator(1000)
     stream = container.add_stream('libx264', rate=exact)
     stream.width, stream.height, stream.pix_fmt = width, height, 'yuv420p'
-    stream.options = {'crf': '24', 'preset': 'veryfast'}
+    stream.options = _OPTIONS
     for frame in frames:
       image = Image.fromarray(frame).resize((width, height), Image.BICUBIC)
       container.mux(stream.encode(av.VideoFrame.from_image(image)))

@@ -77,7 +77,7 @@ class Storyteller:
     given = {k: v for k, v in changes.items() if v is not None}
     config = dataclasses.replace(run.sample, **given)
     self.settings = dataclasses.asdict(config)
-    self.director = rollout.Director(model, self.tokenizer.special, config)
+    self.director = rollout.Director(model, self.tokenizer, config)
     self._encode = functools.partial(jax.jit(_encoded), vae, statistics)
     self._decode = functools.partial(jax.jit(_decoded), vae, statistics)
 

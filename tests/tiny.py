@@ -1,5 +1,7 @@
 """A model small enough to test every law on, and rows to feed it."""
 
+from collections.abc import Sequence
+
 from flax import nnx
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,23 @@ from tv2tv_jax.tv2tv import frames
 from tv2tv_jax.tv2tv import model as model_lib
 
 SPECIAL = tokens_lib.SpecialTokens(pad=0, bos=1, eos=2, bof=3, eof=4)
+
+
+class Numbers:
+  """A tokenizer of numbers: each is its own token."""
+
+  special = SPECIAL
+  vocab_size = 30  # Two fewer than the model has room for.
+
+  def encode(self, text: str) -> list[int]:
+    """The ids of a text."""
+    return [int(word) for word in text.split()]
+
+  def decode(self, ids: Sequence[int]) -> str:
+    """The text of ids."""
+    return ' '.join(map(str, ids))
+
+
 STORY = story_lib.Story(
   prompt=(7, 8), words=((), (9, 10), (), (11,)), ended=True
 )

@@ -22,7 +22,7 @@ def _places(story: list[list[int]], start: int) -> timeline.Timeline:
 
 
 def test_rows_fill_at_their_own_pace():
-  cache = cache_lib.empty(tiny.config().towers, 2, 6, jnp.float32)
+  cache = cache_lib.empty(tiny.config().towers, 2, 6, jnp.dtype('float32'))
   cache = cache_lib.appended(
     cache, _memory(1.0, 2), _places([[0, 0], [0, -1]], 0)
   )

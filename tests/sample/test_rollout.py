@@ -24,7 +24,7 @@ def model():
 
 @pytest.fixture(scope='module')
 def director(model):
-  return rollout.Director(model, tiny.SPECIAL, _CONFIG)
+  return rollout.Director(model, tiny.Numbers(), _CONFIG)
 
 
 def _begin(director, rows=(0, 1, 2)):
@@ -62,7 +62,7 @@ def test_the_cached_story_is_the_teacher_forced_one(model, director):
 def test_a_chunk_follows_the_guided_velocity(model):
   """One Euler step equals noise plus the velocity of the training form."""
   config = dataclasses.replace(_CONFIG, steps=1, guidance=1.0)
-  director = rollout.Director(model, tiny.SPECIAL, config)
+  director = rollout.Director(model, tiny.Numbers(), config)
   roll = director.advance(_begin(director, [0]), [(11, 12)])
   story = story_lib.Story(_PROMPTS[0], ((), (11, 12)), ended=False)
   row = tiny.row(story, chunks=2)
@@ -108,18 +108,19 @@ def test_words_keep_to_the_grammar_and_the_budget(director):
   written = [words for row in roll.words for words in row]
   assert any(written)
   assert all(len(words) <= _CONFIG.words_budget for words in written)
-  assert not {t for words in written for t in words} & set(tiny.SPECIAL)
+  told = {token for words in written for token in words}
+  assert not told & set(tiny.SPECIAL)
+  assert max(told) < tiny.Numbers.vocab_size
 
 
 def test_a_story_that_is_over_stays_over(model):
   """With EOS made certain, every row ends before its first filmed chunk."""
-  special = tiny.SPECIAL._replace(eos=5)
   director = rollout.Director(
-    model, special, dataclasses.replace(_CONFIG, temperature=0.0)
+    model, tiny.Numbers(), dataclasses.replace(_CONFIG, temperature=0.0)
   )
   roll = _begin(director)
   state = roll.state._replace(
-    logits=roll.state.logits.at[1, special.eos].set(100.0)
+    logits=roll.state.logits.at[1, tiny.SPECIAL.eos].set(100.0)
   )
   roll = director.advance(roll._replace(state=state))
   assert list(roll.active) == [True, False, True]

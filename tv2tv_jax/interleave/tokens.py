@@ -1,7 +1,7 @@
 """Words as numbers: what a tokenizer must offer, and the tokens with a role."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class SpecialTokens(NamedTuple):
@@ -22,6 +22,7 @@ class SpecialTokens(NamedTuple):
   eof: int
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
   """Text to token ids and back; words never encode to a special token."""
 

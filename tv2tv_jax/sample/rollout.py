@@ -75,12 +75,12 @@ class Director:
   def __init__(
     self,
     model: model_lib.Tv2tv,
-    special: tokens_lib.SpecialTokens,
+    tokenizer: tokens_lib.Tokenizer,
     config: SampleConfig,
   ):
     self.config = config
     self._model = model
-    self._special = special
+    self._special = tokenizer.special
     per_chunk = config.words_budget + 2 + model.config.frames.tokens
     # One chunk more than the window: a write never meets the buffer's end.
     slots = 1 + config.prompt_budget + (config.window + 1) * per_chunk
@@ -95,8 +95,9 @@ class Director:
     self._write = jax.jit(
       functools.partial(
         words_lib.write,
-        special=special,
-        budget=config.words_budget,
+        grammar=words_lib.Grammar(
+          tokenizer.special, tokenizer.vocab_size, config.words_budget
+        ),
         temperature=config.temperature,
       )
     )

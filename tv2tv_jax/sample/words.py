@@ -13,6 +13,20 @@ from tv2tv_jax.tv2tv import model as model_lib
 _BANNED = -1e30
 
 
+class Grammar(NamedTuple):
+  """What may be written.
+
+  Attributes:
+    special: the tokens that are no words.
+    vocabulary: tokens that exist; the model may have room for more.
+    budget: words before one chunk at most.
+  """
+
+  special: tokens_lib.SpecialTokens
+  vocabulary: int
+  budget: int
+
+
 class Written(NamedTuple):
   """What a batch of stories wrote before its next chunk.
 
@@ -35,8 +49,7 @@ def write(
   keys: Key[Array, 'B'],
   active: Bool[Array, 'B'],
   *,
-  special: tokens_lib.SpecialTokens,
-  budget: int,
+  grammar: Grammar,
   temperature: float,
 ) -> Written:
   """Lets the active rows write until they want to film or to end.
@@ -49,10 +62,10 @@ def write(
     state: stories up to now, each after its last EOF.
     keys: one a row; a row's words depend on its own key alone.
     active: rows that may write.
-    special: the tokens that are no words.
-    budget: words at most.
+    grammar: which tokens may come, and how many.
     temperature: of the softmax; zero takes the likeliest token.
   """
+  special, vocabulary, budget = grammar
   banned = jnp.array([special.pad, special.bos, special.eof])
   batch = active.shape[0]
 
@@ -63,7 +76,7 @@ def write(
     carry: tuple[Written, Bool[Array, 'B']],
   ) -> tuple[Written, Bool[Array, 'B']]:
     written, writing = carry
-    logits = written.state.logits.at[:, banned].set(_BANNED)
+    logits = written.state.logits[:, :vocabulary].at[:, banned].set(_BANNED)
     folded = jax.vmap(jax.random.fold_in)(keys, written.count)
     token = _sampled(folded, logits, temperature)
     ends = writing & (token == special.eos)
