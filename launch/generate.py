@@ -95,7 +95,7 @@ def main(_) -> None:
     'start': _START.value,
     'seed': _SEED.value,
     'says': [say._asdict() for say in says],
-    'rate': storyteller_lib.RATE,
+    'rate': teller.rate,
     'frames': len(frames),
     'ended': not bool(roll.active[0]),
     'words': [

@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 import numpy as np
 
 from configs import schema
+from data_pipelines import latents as latents_data
 from data_pipelines import tokenize
 from tv2tv_jax.sample import rollout
 from tv2tv_jax.train import checkpoint
@@ -21,8 +22,6 @@ from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.tv2tv import model as model_lib
 from tv2tv_jax.vae import latents as latents_lib
 from tv2tv_jax.vae import vae as vae_lib
-
-RATE = 17.5  # frames/s
 
 
 class Say(NamedTuple):
@@ -51,9 +50,14 @@ class Storyteller:
       **changes: fields of its `SampleConfig` to set; None leaves them.
 
     Raises:
-      ValueError: no workdir, no checkpoint.
+      ValueError: no workdir, no checkpoint, or a model that plans ahead.
     """
     run = workdir_lib.read(workdir, schema.StoryRun)
+    if run.data.layout == 'think2v':
+      raise ValueError(
+        f'{workdir}: trained with config.data.layout = think2v, whose plans '
+        'cannot be filmed yet; train with tv2tv or t2v'
+      )
     vae_run = workdir_lib.read(workdir / 'vae', train_vae.VaeRun)
     model = checkpoint.restore_model(
       workdir, lambda key: model_lib.Tv2tv(run.model, rngs=nnx.Rngs(key))
@@ -62,7 +66,8 @@ class Storyteller:
       workdir / 'vae', lambda key: vae_lib.Vae(vae_run.vae, rngs=nnx.Rngs(key))
     )
     statistics, _ = latents_lib.load(workdir / 'vae' / 'latents.json')
-    self.run, self.step = run, vae_run.vae.stride[0]
+    metadata = latents_data.read_metadata(workdir)
+    self.rate, self.step = metadata.rate, metadata.chunk_frames
     self.size = tuple(
       n * s
       for n, s in zip(
@@ -83,15 +88,15 @@ class Storyteller:
 
   def chunk_at(self, seconds: float) -> int:
     """The filmed chunk whose beginning is nearest to a time; the first is 1."""
-    return max(1, 1 + round((seconds * RATE - 1) / self.step))
+    return max(1, 1 + round((seconds * self.rate - 1) / self.step))
 
   def time_of(self, number: int) -> float:
     """Seconds into the story at which a chunk begins."""
-    return (1 + (number - 1) * self.step) / RATE if number else 0.0
+    return (1 + (number - 1) * self.step) / self.rate if number else 0.0
 
   def chunks_of(self, seconds: float) -> int:
     """Chunks, with the starting frame's, of a story of so many seconds."""
-    return 1 + max(1, round((seconds * RATE - 1) / self.step))
+    return 1 + max(1, round((seconds * self.rate - 1) / self.step))
 
   def begin(
     self,
@@ -127,7 +132,11 @@ class Storyteller:
     """
     for say in sorted(says, key=lambda say: -say.time):
       first = self.chunk_at(say.time)
-      if first <= number < first + max(1, round(say.hold * RATE / self.step)):
+      if (
+        first
+        <= number
+        < first + max(1, round(say.hold * self.rate / self.step))
+      ):
         return tuple(self.tokenizer.encode(say.text))
     return None
 

@@ -24,6 +24,7 @@ import jax
 from ml_collections import config_flags
 
 from configs import schema
+from data_pipelines import latents as latents_data
 from data_pipelines import pipeline
 from data_pipelines import tokenize
 from launch import run as run_lib
@@ -94,10 +95,13 @@ def main(_) -> None:
 
 def _keep(run: schema.StoryRun, workdir: pathlib.Path) -> None:
   """Copies into the workdir what telling stories needs beside the model."""
-  tokenizer = workdir / 'tokenizer.model'
-  if not tokenizer.exists():
-    content = pathlib.Path(run.sources.tokenizer).read_bytes()
-    workdir_lib.write_whole(tokenizer, content)
+  metadata = pathlib.Path(run.sources.latents) / latents_data.METADATA
+  for name, source in (
+    ('tokenizer.model', pathlib.Path(run.sources.tokenizer)),
+    (latents_data.METADATA, metadata),
+  ):
+    if not (workdir / name).exists():
+      workdir_lib.write_whole(workdir / name, source.read_bytes())
   vae = workdir / 'vae'
   if not vae.exists():
     partial = workdir / '.vae.partial'
