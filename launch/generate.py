@@ -3,11 +3,12 @@ r"""Films a story from a starting frame, a prompt and what you say on the way.
   python -m launch.generate --workdir DIR --out DIR --prompt TEXT --seconds N \
       --say "1.0: turn left" --seed S
 
-The workdir is of launch.train. The story begins with `--start`: a picture file
-of the model's size, or a frame of recorded film, `test:7` (the first frame of
-take 7 of the split test of `--records`). `--say` may be given several times:
-at that time its words stand before the next chunk, and are restated for
-`--hold` seconds; between, the model writes or films as it likes.
+The workdir is of launch.train. The story begins with `--start`: the number of a
+starting frame that the workdir keeps, a picture file of the model's size, or a
+frame of recorded film, `test:7` (the first frame of take 7 of the split test of
+`--records`). `--say` may be given several times: at that time its words stand
+before the next chunk, and are restated for `--hold` seconds; between, the model
+writes or films as it likes.
 
 OUT gets story.json (words and their times, settings), story.mp4, and
 story.png, a sheet with one frame of each chunk.
@@ -33,10 +34,10 @@ from tv2tv_jax.train import workdir as workdir_lib
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Workdir of launch.train.')
 _OUT = flags.DEFINE_string('out', None, 'Folder that gets the story.')
 _PROMPT = flags.DEFINE_string(
-  'prompt', 'doom deathmatch', 'What the story is about.'
+  'prompt', None, 'What the story is about; a kept start has its own.'
 )
 _START = flags.DEFINE_string(
-  'start', 'test:0', 'Starting frame: a picture file, or SPLIT:TAKE.'
+  'start', '0', 'Starting frame: a number, a picture file, or SPLIT:TAKE.'
 )
 _RECORDS = flags.DEFINE_string(
   'records', None, 'Dataset of takes for --start SPLIT:TAKE.'
@@ -73,14 +74,15 @@ def main(_) -> None:
   says = [parse_say(text, _SECONDS.value) for text in _SAY.value]
   workdir = pathlib.Path(_WORKDIR.value)
   out = pathlib.Path(_OUT.value)
-  start = starting_frame(_START.value, _RECORDS.value)
+  start = starting_frame(_START.value, workdir, _RECORDS.value)
+  prompt = start.prompt if _PROMPT.value is None else _PROMPT.value
   teller = storyteller_lib.Storyteller(
     workdir,
     steps=_STEPS.value,
     guidance=_GUIDANCE.value,
     temperature=_TEMPERATURE.value,
   )
-  roll = teller.begin(start[None], [_PROMPT.value], [_SEED.value])
+  roll = teller.begin(start.frame[None], [prompt], [_SEED.value])
   chunks = teller.chunks_of(_SECONDS.value)
   with tqdm.tqdm(total=chunks - 1, unit='chunk', desc='film') as bar:
     roll = teller.tell(
@@ -91,7 +93,7 @@ def main(_) -> None:
     )
   frames, words = teller.frames(roll)[0], teller.words(roll)[0]
   story = {
-    'prompt': _PROMPT.value,
+    'prompt': prompt,
     'start': _START.value,
     'seed': _SEED.value,
     'says': [say._asdict() for say in says],
@@ -132,21 +134,25 @@ def parse_say(text: str, seconds: float) -> storyteller_lib.Say:
   return storyteller_lib.Say(time, match[2], _HOLD.value)
 
 
-def starting_frame(start: str, dataset: str | None) -> np.ndarray:
-  """A frame, uint8 [Y, X, 3], from a picture or from recorded film.
+def starting_frame(
+  start: str, workdir: pathlib.Path, dataset: str | None
+) -> storyteller_lib.Start:
+  """How the story begins: kept by the workdir, a picture, or recorded film.
 
   Raises:
-    ValueError: neither a picture nor a take.
+    ValueError: none of these.
   """
+  if start.isdecimal():
+    return storyteller_lib.kept_start(workdir, int(start))
   match = re.fullmatch(r'(\w+):(\d+)', start)
   if not match:
     try:
       with Image.open(start) as picture:
-        return np.asarray(picture.convert('RGB'))
+        return storyteller_lib.Start(np.asarray(picture.convert('RGB')), '')
     except OSError as error:
       raise ValueError(
-        f'--start {start!r}: no picture ({error}); give a picture file or '
-        'SPLIT:TAKE, as in test:0'
+        f'--start {start!r}: no picture ({error}); give a number, a '
+        'picture file, or SPLIT:TAKE, as in test:0'
       ) from error
   if dataset is None:
     raise ValueError(f'--start {start!r} needs --records DIR to look in')
@@ -155,7 +161,8 @@ def starting_frame(start: str, dataset: str | None) -> np.ndarray:
     raise ValueError(
       f'--start {start!r}: {dataset} has {len(takes)} takes in {match[1]}'
     )
-  return takes[number].frames(0, 1)[0]
+  take = takes[number]
+  return storyteller_lib.Start(take.frames(0, 1)[0], take.prompt)
 
 
 def save(out: pathlib.Path, story: dict, frames: np.ndarray, step: int) -> None:

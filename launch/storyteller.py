@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 import dataclasses
 import functools
+import io
 import pathlib
 from typing import NamedTuple
 
@@ -23,6 +24,16 @@ from tv2tv_jax.tv2tv import model as model_lib
 from tv2tv_jax.vae import latents as latents_lib
 from tv2tv_jax.vae import vae as vae_lib
 
+STARTS = 'starts.npz'
+_KEPT = 16  # starting frames that a workdir keeps
+
+
+class Start(NamedTuple):
+  """How a story may begin: a frame, uint8 [Y, X, 3], and its prompt."""
+
+  frame: np.ndarray
+  prompt: str
+
 
 class Say(NamedTuple):
   """An instruction: words written for the model, from a time on.
@@ -37,6 +48,43 @@ class Say(NamedTuple):
   time: float
   text: str
   hold: float
+
+
+def keep_starts(
+  path: pathlib.Path, latents: str, vae_workdir: pathlib.Path
+) -> None:
+  """Writes starting frames of held-out clips, as the VAE shows them.
+
+  They are spread evenly over the test split, not chosen by look.
+  """
+  clips = latents_data.Clips(latents, 'test')
+  some = np.linspace(0, len(clips) - 1, min(_KEPT, len(clips)))
+  chosen = [clips[int(index)] for index in some.round()]
+  vae, statistics = _vae(vae_workdir)
+  first = jnp.stack([clip.latents[:1] for clip in chosen]).astype(jnp.float32)
+  frames = jax.jit(_decoded)(vae, statistics, first)[:, 0]
+  buffer = io.BytesIO()
+  prompts = [clip.prompt for clip in chosen]
+  np.savez_compressed(buffer, frames=np.asarray(frames), prompts=prompts)
+  workdir_lib.write_whole(path, buffer.getvalue())
+
+
+def kept_start(workdir: pathlib.Path, number: int) -> Start:
+  """A starting frame that the workdir keeps.
+
+  Raises:
+    ValueError: none is kept, or not so many.
+  """
+  path = workdir / STARTS
+  if not path.exists():
+    raise ValueError(f'{path}: not there; is {workdir} of launch.train?')
+  with np.load(path) as kept:
+    frames, prompts = kept['frames'], kept['prompts']
+  if number >= len(frames):
+    raise ValueError(
+      f'{path} keeps {len(frames)} starting frames: no number {number}'
+    )
+  return Start(frames[number], str(prompts[number]))
 
 
 class Storyteller:
@@ -58,21 +106,17 @@ class Storyteller:
         f'{workdir}: trained with config.data.layout = think2v, whose plans '
         'cannot be filmed yet; train with tv2tv or t2v'
       )
-    vae_run = workdir_lib.read(workdir / 'vae', train_vae.VaeRun)
     model = checkpoint.restore_model(
       workdir, lambda key: model_lib.Tv2tv(run.model, rngs=nnx.Rngs(key))
     )
-    vae = checkpoint.restore_model(
-      workdir / 'vae', lambda key: vae_lib.Vae(vae_run.vae, rngs=nnx.Rngs(key))
-    )
-    statistics, _ = latents_lib.load(workdir / 'vae' / 'latents.json')
+    vae, statistics = _vae(workdir / 'vae')
     metadata = latents_data.read_metadata(workdir)
     self.rate, self.step = metadata.rate, metadata.chunk_frames
     self.size = tuple(
       n * s
       for n, s in zip(
         (run.model.frames.rows, run.model.frames.columns),
-        vae_run.vae.stride[1:],
+        vae.config.stride[1:],
         strict=True,
       )
     )
@@ -149,6 +193,18 @@ class Storyteller:
     return [
       [self.tokenizer.decode(words) for words in row] for row in roll.words
     ]
+
+
+def _vae(
+  workdir: pathlib.Path,
+) -> tuple[vae_lib.Vae, latents_lib.LatentStatistics]:
+  """The VAE of a workdir, and the statistics of its latents."""
+  run = workdir_lib.read(workdir, train_vae.VaeRun)
+  vae = checkpoint.restore_model(
+    workdir, lambda key: vae_lib.Vae(run.vae, rngs=nnx.Rngs(key))
+  )
+  statistics, _ = latents_lib.load(workdir / 'latents.json')
+  return vae, statistics
 
 
 def _encoded(

@@ -4,10 +4,10 @@ r"""Trains TV2TV on encoded stories.
       --config.sources.latents=LATENTS --config.sources.vae=VAE_WORKDIR \
       --config.sources.tokenizer=TOKENIZER.model
 
-DIR gets checkpoints, `metrics.jsonl`, `report.json`, and copies of the VAE and
-the tokenizer, so that it can tell stories on its own. Run the command again to
-go on after an interruption; a finished run is left as it is. Any field of the
-config can be set: `--config.a.b=v`.
+DIR gets checkpoints, `metrics.jsonl`, `report.json`, copies of the VAE and the
+tokenizer, and some starting frames: it can tell stories on its own. Run the
+command again to go on after an interruption; a finished run is left as it is.
+Any field of the config can be set: `--config.a.b=v`.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,6 +28,7 @@ from data_pipelines import latents as latents_data
 from data_pipelines import pipeline
 from data_pipelines import tokenize
 from launch import run as run_lib
+from launch import storyteller
 from tv2tv_jax import config as config_lib
 from tv2tv_jax import sharding
 from tv2tv_jax.train import loop
@@ -108,6 +109,9 @@ def _keep(run: schema.StoryRun, workdir: pathlib.Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(run.sources.vae, partial)
     partial.rename(vae)
+  starts = workdir / storyteller.STARTS
+  if not starts.exists():
+    storyteller.keep_starts(starts, run.sources.latents, vae)
 
 
 def _judge(

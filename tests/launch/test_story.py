@@ -66,7 +66,6 @@ def _generate(folder, out, *changes):
   return programs.run(
     'launch.generate',
     f'--workdir={folder}/model',
-    f'--records={folder}/film',
     f'--out={out}',
     '--seconds=1.2',
     '--steps=2',
@@ -101,6 +100,11 @@ def test_a_story_is_trained_and_filmed(folder, tmp_path):
   film = [(p / 'story.mp4').read_bytes() for p in (out, tmp_path / 'two')]
   assert film[0] == film[1]
 
+  film = f'--records={folder}/film'
+  done = _generate(folder, tmp_path / 'film', film, '--start=test:0')
+  assert done.returncode == 0, done.stderr
+  story = json.loads((tmp_path / 'film' / 'story.json').read_text())
+  assert story['prompt'] == 'doom duel'
   _refusals(folder, tmp_path)
 
 
@@ -111,7 +115,8 @@ def _refusals(folder, tmp_path):
   for change, complaint in (
     (f'--start={picture}', 'starting frame of 70x50: this model films 64x48'),
     ('--start=nowhere.png', "--start 'nowhere.png': no picture"),
-    ('--start=test:99', 'has 1 takes in test'),
+    ('--start=99', 'keeps 5 starting frames: no number 99'),
+    ('--start=test:0', 'needs --records DIR'),
     ('--say=turn left', 'write it as "SECONDS: WORDS"'),
     ('--say=7: attack', '7 s is after the end of the story'),
     ('--prompt=' + 'zyx' * 20, 'over the budget of 16'),
