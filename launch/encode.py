@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 import pathlib
 
 from absl import flags
-from flax import nnx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +22,6 @@ from data_pipelines import records
 from launch import clips as clips_lib
 from launch import run as run_lib
 from tv2tv_jax import sharding
-from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import vae as train_vae
 from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.vae import latents as latents_lib
@@ -81,9 +79,7 @@ def main(_) -> None:
       )
     print(f'{_OUT.value}: is there already')
     return
-  model = checkpoint.restore_model(
-    workdir, lambda key: vae_lib.Vae(run.vae, rngs=nnx.Rngs(key))
-  )
+  model = train_vae.restored(workdir)
   encode = encoder(model, statistics, step, _PIECE.value)
   count = 0
   with records_lib.write_latents(_OUT.value, metadata) as write:

@@ -15,7 +15,6 @@ import time
 from typing import Any
 
 from absl import flags
-from flax import nnx
 import numpy as np
 
 from launch import figures
@@ -25,7 +24,6 @@ from launch import run as run_lib
 from launch import witness
 from tv2tv_jax.evaluate import obedience
 from tv2tv_jax.evaluate import pictures
-from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import vae as train_vae
 from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.vae import vae as vae_lib
@@ -64,10 +62,7 @@ def main(_) -> None:
     seeds=_SEEDS.value,
     window=_WINDOW.value,
   )
-  vae_run = workdir_lib.read(workdir / 'vae', train_vae.VaeRun)
-  vae = checkpoint.restore_model(
-    workdir / 'vae', lambda key: vae_lib.Vae(vae_run.vae, rngs=nnx.Rngs(key))
-  )
+  vae = train_vae.restored(workdir / 'vae')
   real = witness.footage(_RECORDS.value, vae)
   reader = witness.train(
     _RECORDS.value, vae, out / 'evaluate' / 'inverse_dynamics'
@@ -75,7 +70,7 @@ def main(_) -> None:
   trained = time.monotonic() - began
   films = roll_outs.film(workdir, _RECORDS.value, out / 'evaluate/films', plan)
   begin = films[roll_outs.TWIN].frames.shape[1] - 1
-  begin -= plan.window * vae_run.vae.stride[0]
+  begin -= plan.window * vae.config.stride[0]
   seen = {
     part: witness.seen(reader, films[part].frames[:, begin:])
     for part in (roll_outs.TWIN, *roll_outs.TOLD)
@@ -92,14 +87,14 @@ def main(_) -> None:
       **table,
       'told_at': (begin + 1) / real.rate,
       'window_chunks': plan.window,
-      'window_seconds': plan.window * vae_run.vae.stride[0] / real.rate,
+      'window_seconds': plan.window * vae.config.stride[0] / real.rate,
     },
     'inverse_dynamics': {
       **witness.tested(reader, real),
       'wall_seconds': round(trained, 1),
     },
-    'film': _filming(films, plan, real, vae_run),
-    'vae': _vae(workdir / 'vae', vae_run, real),
+    'film': _filming(films, plan, real, vae),
+    'vae': _vae(workdir / 'vae', vae, real),
     'losses': {
       'vae': figures.losses('The VAE', workdir / 'vae'),
       'model': figures.losses('TV2TV', workdir),
@@ -122,7 +117,7 @@ def _filming(
   films: dict[str, roll_outs.Part],
   plan: roll_outs.Plan,
   real: witness.Footage,
-  run: train_vae.VaeRun,
+  vae: vae_lib.Vae,
 ) -> dict[str, Any]:
   """What was filmed, and how long it took."""
   free = films[roll_outs.FREE]
@@ -133,13 +128,13 @@ def _filming(
     'story_wall_seconds': round(free.seconds, 1),
     'seeds': plan.seeds,
     'pairs_wall_seconds': round(sum(pairs), 1),
-    'chunk_seconds': run.vae.stride[0] / real.rate,
+    'chunk_seconds': vae.config.stride[0] / real.rate,
     'rate': real.rate,
   }
 
 
 def _vae(
-  workdir: pathlib.Path, run: train_vae.VaeRun, real: witness.Footage
+  workdir: pathlib.Path, vae: vae_lib.Vae, real: witness.Footage
 ) -> dict[str, Any]:
   """Its report, and its PSNR on whole held-out takes."""
   places = pictures.psnr_over_time(real.copies, real.frames)
@@ -149,7 +144,7 @@ def _vae(
     'psnr_per_frame': own.get('psnr_per_frame', places[:13].tolist()),
     'psnr_whole_takes': round(float(places.mean()), 3),
     'takes': len(real.frames),
-    'latent_channels': run.vae.latent_channels,
+    'latent_channels': vae.config.latent_channels,
   }
 
 

@@ -199,12 +199,8 @@ def _vae(
   workdir: pathlib.Path,
 ) -> tuple[vae_lib.Vae, latents_lib.LatentStatistics]:
   """The VAE of a workdir, and the statistics of its latents."""
-  run = workdir_lib.read(workdir, train_vae.VaeRun)
-  vae = checkpoint.restore_model(
-    workdir, lambda key: vae_lib.Vae(run.vae, rngs=nnx.Rngs(key))
-  )
   statistics, _ = latents_lib.load(workdir / 'latents.json')
-  return vae, statistics
+  return train_vae.restored(workdir), statistics
 
 
 def _encoded(

@@ -22,9 +22,7 @@ Pictures are `T Y X C`, latents `N Y X Z`; a leading `B` is always the batch.
 from collections.abc import Mapping
 
 import jax
-from jaxtyping import Array, Float, Key, UInt8
+from jaxtyping import Array, Key
 
-Frames = UInt8[Array, 'B T Y X 3']
-Latents = Float[Array, 'B N Y X Z']
 Metrics = Mapping[str, jax.Array]
 PrngKey = Key[Array, '']

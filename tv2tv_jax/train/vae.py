@@ -1,12 +1,16 @@
 """What the VAE is trained on: pictures, their edges, and calm latents."""
 
 import dataclasses
+import pathlib
 
+from flax import nnx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 import numpy as np
 
+from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import loop
+from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.typing import Metrics
 from tv2tv_jax.typing import PrngKey
 from tv2tv_jax.vae import vae as vae_lib
@@ -58,6 +62,18 @@ class VaeRun:
   vae: vae_lib.VaeConfig = vae_lib.VaeConfig()
   loss: VaeLossConfig = VaeLossConfig()
   train: loop.TrainConfig = loop.TrainConfig()
+
+
+def restored(workdir: pathlib.Path) -> vae_lib.Vae:
+  """The averaged VAE of a workdir of its training.
+
+  Raises:
+    ValueError: no workdir, no checkpoint.
+  """
+  run = workdir_lib.read(workdir, VaeRun)
+  return checkpoint.restore_model(
+    workdir, lambda key: vae_lib.Vae(run.vae, rngs=nnx.Rngs(key))
+  )
 
 
 def loss(
