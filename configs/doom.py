@@ -14,6 +14,7 @@ from configs import schema
 from data_pipelines import pipeline
 from tv2tv_jax import config
 from tv2tv_jax.mot import tower
+from tv2tv_jax.nn import rope
 from tv2tv_jax.sample import rollout
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import objective
@@ -37,7 +38,7 @@ def get_config() -> config_dict.ConfigDict:
           key_heads=2,
           head_width=64,
           hidden=384,
-          theta=1e3,
+          rope=rope.RopeConfig(theta=1e3),
           query_key_norm=True,
           remat='none',
           unroll=3,

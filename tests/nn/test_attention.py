@@ -47,7 +47,7 @@ def test_a_query_that_sees_nothing_is_finite_and_weighs_nothing():
 
 def test_rotations_depend_on_distance_alone():
   query, key, _, _ = _inputs()
-  turns = rope.frequencies(8, 1e3)
+  turns = rope.frequencies(8, rope.RopeConfig(theta=1e3))
 
   def scores(shift):
     at = jnp.arange(5)[None] + shift

@@ -23,7 +23,7 @@ class MotConfig:
     key_heads: key and value heads; a divisor of `heads`.
     head_width: channels of a head; even.
     hidden: of the feed-forward layer.
-    theta: base of the rotary frequencies.
+    rope: how fast queries and keys turn with their place.
     query_key_norm: whether queries and keys have unit mean square. Llama's
       do not; small models learn faster with it (choice, see DECISIONS.md).
     remat: what the backward pass computes again: `none` or each `layer`.
@@ -36,7 +36,7 @@ class MotConfig:
   key_heads: int
   head_width: int
   hidden: int
-  theta: float = 5e5
+  rope: rope.RopeConfig = rope.RopeConfig()
   query_key_norm: bool = False
   remat: Literal['none', 'layer'] = 'layer'
   unroll: int = 1
@@ -91,7 +91,7 @@ class Tower(nnx.Module):
     if self.config.query_key_norm:
       query = norm.unit_rms(query).astype(x.dtype)
       key = norm.unit_rms(key).astype(x.dtype)
-    turns = rope.frequencies(self.config.head_width, self.config.theta)
+    turns = rope.frequencies(self.config.head_width, self.config.rope)
     return Projected(
       rope.rotated(query, index, turns), rope.rotated(key, index, turns), value
     )

@@ -1,12 +1,47 @@
-"""Rotary position embedding (Su et al., 2021), in Llama's half-split form."""
+"""Rotary position embedding (Su et al., 2021), in Llama's half-split form.
+
+Llama 3.1 and later turn slow channels more slowly still, so that a model
+pretrained on `original_length` places reads longer texts: wavelengths above
+`original_length / low` are stretched by `factor`, those below
+`original_length / high` stay, and between the two the change is gradual
+(Llama 3 herd of models; rope type `llama3` of Hugging Face).
+"""
+
+import dataclasses
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
+import numpy as np
 
 
-def frequencies(width: int, theta: float) -> Float[Array, 'half']:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RopeConfig:
+  """How fast channels turn.
+
+  Attributes:
+    theta: base of the frequencies.
+    factor: how much slower the slowest channels turn; 1 for no scaling.
+    low: turns within `original_length` below which a channel is slowed.
+    high: turns within `original_length` above which a channel is left alone.
+    original_length: places of the texts that the model was pretrained on.
+  """
+
+  theta: float = 5e5
+  factor: float = 1.0
+  low: float = 1.0
+  high: float = 4.0
+  original_length: int = 8192
+
+
+def frequencies(width: int, config: RopeConfig) -> Float[Array, 'half']:
   """Radians per place of each pair of channels: `theta**(-2 i / width)`."""
-  return theta ** (-jnp.arange(0, width, 2, dtype=jnp.float32) / width)
+  plain = config.theta ** (-np.arange(0, width, 2) / width)
+  if config.factor == 1:
+    return jnp.asarray(plain, jnp.float32)
+  turns = config.original_length * plain / (2 * np.pi)
+  kept = np.clip((turns - config.low) / (config.high - config.low), 0, 1)
+  scaled = kept * plain + (1 - kept) * plain / config.factor
+  return jnp.asarray(scaled, jnp.float32)
 
 
 def rotated(
