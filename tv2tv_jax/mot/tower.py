@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 from tv2tv_jax.nn import dense
 from tv2tv_jax.nn import feed_forward
 from tv2tv_jax.nn import norm
-from tv2tv_jax.nn import rope
+from tv2tv_jax.nn import rope as rope_lib
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class MotConfig:
   key_heads: int
   head_width: int
   hidden: int
-  rope: rope.RopeConfig = rope.RopeConfig()
+  rope: rope_lib.RopeConfig = rope_lib.RopeConfig()
   query_key_norm: bool = False
   remat: Literal['none', 'layer'] = 'layer'
   unroll: int = 1
@@ -91,9 +91,11 @@ class Tower(nnx.Module):
     if self.config.query_key_norm:
       query = norm.unit_rms(query).astype(x.dtype)
       key = norm.unit_rms(key).astype(x.dtype)
-    turns = rope.frequencies(self.config.head_width, self.config.rope)
+    turns = rope_lib.frequencies(self.config.head_width, self.config.rope)
     return Projected(
-      rope.rotated(query, index, turns), rope.rotated(key, index, turns), value
+      rope_lib.rotated(query, index, turns),
+      rope_lib.rotated(key, index, turns),
+      value,
     )
 
   def finish(
