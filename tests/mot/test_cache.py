@@ -11,7 +11,7 @@ from tv2tv_jax.mot import cache as cache_lib
 
 def _memory(value: float, tokens: int) -> cache_lib.Memory:
   towers = tiny.config().towers
-  shape = (towers.depth, 2, tokens, towers.key_heads, towers.head_width)
+  shape = (towers.depth, 2, towers.key_heads, tokens, towers.head_width)
   return cache_lib.Memory(jnp.full(shape, value), jnp.full(shape, -value))
 
 
@@ -34,7 +34,7 @@ def test_rows_fill_at_their_own_pace():
   seen = np.asarray(cache.places.story) >= 0
   np.testing.assert_array_equal(seen[:, :3], True)
   np.testing.assert_array_equal(seen[:, 3:], False)
-  values = np.asarray(cache.memory.key)[0, :, :3, 0, 0]
+  values = np.asarray(cache.memory.key)[0, :, 0, :3, 0]
   np.testing.assert_array_equal(values, [[1, 1, 2], [1, 2, 2]])
   np.testing.assert_array_equal(cache.memory.value, -cache.memory.key)
 

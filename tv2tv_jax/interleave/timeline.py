@@ -35,11 +35,23 @@ class Timeline(NamedTuple):
   story: Int[Array, 'B S']
 
 
-def visible(query: Timeline, key: Timeline) -> Bool[Array, 'B Q S']:
-  """True where `query` attends to `key`: its clean past, and its own chunk."""
+def visible(
+  query: Timeline, key: Timeline, *, window: int = 0, sink: int = 0
+) -> Bool[Array, 'B Q S']:
+  """True where `query` attends to `key`: its clean past, and its own chunk.
+
+  Args:
+    query: places of the tokens that look.
+    key: places of the tokens that are looked at.
+    window: places before its horizon that a query sees; 0: all of them.
+    sink: first places of a story, its prompt say, that stay in sight however
+      far the window has moved on.
+  """
   q = jax.tree.map(lambda a: a[:, :, None], query)
   k = jax.tree.map(lambda a: a[:, None, :], key)
   clean_past = (k.block == CLEAN) & (k.index < q.horizon)
+  if window:
+    clean_past &= (k.index >= q.horizon - window) | (k.index < sink)
   own_chunk = (q.block != CLEAN) & (q.block == k.block)
   return (clean_past | own_chunk) & (q.story == k.story) & (k.story >= 0)
 

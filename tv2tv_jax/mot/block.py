@@ -5,8 +5,9 @@ from typing import NamedTuple
 from flax import nnx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
+from tv2tv_jax.interleave import plan as plan_lib
 from tv2tv_jax.interleave import streams as streams_lib
 from tv2tv_jax.interleave import timeline
 from tv2tv_jax.mot import cache as cache_lib
@@ -17,40 +18,80 @@ Streams = streams_lib.Streams
 _MODALITY = {'text': 'text', 'clean': 'video', 'noisy': 'video'}
 
 
+class Glance(NamedTuple):
+  """What a piece of the queries sees of the past.
+
+  Attributes:
+    piece: which queries, and how many keys of text and clean video.
+    bias: added to their scores: keys of the cache, of text, of clean video.
+  """
+
+  piece: plan_lib.Piece
+  bias: Float[Array, 'B Q S']
+
+
 class Sight(NamedTuple):
   """Who sees whom, the same in every layer.
 
   Attributes:
     index: places of the tokens of each stream.
-    past: which keys of cache, text and clean video each query sees. A noisy
-      token also sees its own chunk, which needs no mask.
+    past: what each piece sees of cache, text and clean video. A noisy token
+      also sees its own chunk, which needs no mask.
     chunks: noisy chunks of a row.
   """
 
   index: Streams
-  past: Bool[Array, 'B Q S']
+  past: tuple[Glance, ...]
   chunks: int
 
 
 def sight(
-  places: Streams, cached: timeline.Timeline | None, chunks: int
+  config: tower.MotConfig,
+  places: Streams,
+  cached: timeline.Timeline | None,
+  *,
+  chunks: int,
+  plan: plan_lib.Plan | None,
 ) -> Sight:
   """Who sees whom.
 
   Args:
+    config: how far tokens see.
     places: the `Timeline` of each stream.
     cached: places of the cache's slots.
-    chunks: noisy chunks of a row.
+    chunks: chunks of a row.
+    plan: what is known of the rows' order.
+
+  Raises:
+    ValueError: a noisy chunk without any past.
   """
-  there = [getattr(places, name) for name in places.present]
-  keys = [cached, places.text, places.clean]
-  if all(key is None for key in keys):
+  if all(part is None for part in (cached, places.text, places.clean)):
     raise ValueError('a noisy chunk needs a past: a cache, text or clean video')
-  past = timeline.visible(
-    streams_lib.joined_places(*there), streams_lib.joined_places(*keys)
-  )
   index = Streams(*(part and part.index for part in places))
-  return Sight(index, past, chunks)
+  lengths = Streams(*(part and part.index.shape[1] for part in places))
+  glances = []
+  for piece in plan_lib.pieces(plan, lengths, chunks):
+    queries = _rows(getattr(places, piece.stream), piece.begin, piece.end)
+    text, clean = (
+      part and _rows(part, 0, count)
+      for part, count in (
+        (places.text, piece.text),
+        (places.clean, piece.clean),
+      )
+    )
+    seen = timeline.visible(
+      queries,
+      streams_lib.joined_places(cached, text, clean),
+      window=config.window,
+      sink=config.sink,
+    )
+    glances.append(Glance(piece, attention.bias(seen)))
+  return Sight(index, tuple(glances), chunks)
+
+
+def _rows(places: timeline.Timeline, begin: int, end: int) -> timeline.Timeline:
+  """Some tokens of a stream."""
+  return timeline.Timeline(*(part[:, begin:end] for part in places))
 
 
 class Block(nnx.Module):
@@ -73,27 +114,26 @@ class Block(nnx.Module):
       sight: who sees whom.
       cached: keys and values of the past.
     """
-    q, k, v = {}, {}, {}
+    brought = {}
     for modality, members in self._by_tower(x).items():
       tokens = streams_lib.joined(*(getattr(x, m) for m in members))
       index = streams_lib.joined(*(getattr(sight.index, m) for m in members))
       projected = getattr(self, modality).project(tokens, index)
-      ends = _ends(x, members)
-      for out, array in zip((q, k, v), projected, strict=True):
-        pieces = jnp.split(array, ends, axis=1)
-        out |= dict(zip(members, pieces, strict=True))
-    attended = _attended(q, k, v, sight, cached)
+      pieces = (jnp.split(a, _ends(x, members), axis=-2) for a in projected)
+      for member, *each in zip(members, *pieces, strict=True):
+        brought[member] = tower.Projected(*each)
+    attended = _attended(brought, sight, cached)
     out = {}
     for modality, members in self._by_tower(x).items():
       tokens = streams_lib.joined(*(getattr(x, m) for m in members))
-      heads = streams_lib.joined(*(attended[m] for m in members))
+      heads = _together(*(attended[m] for m in members))
       tokens = getattr(self, modality).finish(tokens, heads)
       pieces = jnp.split(tokens, _ends(x, members), axis=1)
       out |= dict(zip(members, pieces, strict=True))
-    clean = [name for name in ('text', 'clean') if name in k]
+    clean = [brought[name] for name in ('text', 'clean') if name in brought]
     memory = clean and cache_lib.Memory(
-      streams_lib.joined(*(k[name] for name in clean)),
-      streams_lib.joined(*(v[name] for name in clean)),
+      _together(*(each.key for each in clean)),
+      _together(*(each.value for each in clean)),
     )
     return Streams(**out), memory or None
 
@@ -111,49 +151,55 @@ def _ends(x: Streams, members: list[str]) -> list[int]:
   return [sum(lengths[: i + 1]) for i in range(len(lengths) - 1)]
 
 
+def _together(*parts: Float[Array, '...']) -> Float[Array, '...']:
+  """Arrays of heads, `... L H`, one after another along the tokens."""
+  return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-2)
+
+
 def _attended(
-  q: dict[str, jax.Array],
-  k: dict[str, jax.Array],
-  v: dict[str, jax.Array],
+  brought: dict[str, tower.Projected],
   sight: Sight,
   cached: cache_lib.Memory | None,
-) -> dict[str, Float[Array, 'B L K G H']]:
+) -> dict[str, Float[Array, 'B K G L H']]:
   """Attention of every stream: to the clean past; if noisy, to its chunk."""
-  names = [name for name in Streams._fields if name in q]
-  dtype = q[names[0]].dtype
-  keys = streams_lib.joined(
-    cached and cached.key.astype(dtype), k.get('text'), k.get('clean')
-  )
-  values = streams_lib.joined(
-    cached and cached.value.astype(dtype), v.get('text'), v.get('clean')
-  )
-  queries = streams_lib.joined(*(q[name] for name in names))
-  past = attention.attended(queries, keys, values, sight.past)
-  if 'noisy' not in q:
-    mean = past.mean
-  else:
-    begin = queries.shape[1] - q['noisy'].shape[1]
-    recent = attention.Part(past.mean[:, begin:], past.weight[..., begin:])
-    own = _own_chunk(q['noisy'], k['noisy'], v['noisy'], sight.chunks)
-    noisy = attention.merged([recent, own])
-    mean = jnp.concatenate([past.mean[:, :begin], noisy], axis=1)
-  lengths = [q[name].shape[1] for name in names]
-  ends = [sum(lengths[: i + 1]) for i in range(len(lengths) - 1)]
-  return dict(zip(names, jnp.split(mean, ends, axis=1), strict=True))
+  parts = {name: [] for name in brought}
+  for piece, bias in sight.past:
+    query = brought[piece.stream].query[..., piece.begin : piece.end, :]
+    keys, values = [], []
+    if cached is not None:
+      keys.append(cached.key.astype(query.dtype))
+      values.append(cached.value.astype(query.dtype))
+    for name in ('text', 'clean'):
+      if name in brought:
+        count = getattr(piece, name)
+        keys.append(brought[name].key[..., :count, :])
+        values.append(brought[name].value[..., :count, :])
+    parts[piece.stream].append(
+      attention.attended(query, _together(*keys), _together(*values), bias)
+    )
+  attended = {}
+  for name, pieces in parts.items():
+    past = attention.Part(
+      _together(*(piece.mean for piece in pieces)),
+      jnp.concatenate([piece.weight for piece in pieces], axis=-1),
+    )
+    if name == 'noisy':
+      past = [past, _own_chunk(brought[name], sight.chunks)]
+    else:
+      past = [past]
+    attended[name] = attention.merged(past)
+  return attended
 
 
-def _own_chunk(
-  q: Float[Array, 'B M K G H'],
-  k: Float[Array, 'B M K H'],
-  v: Float[Array, 'B M K H'],
-  chunks: int,
-) -> attention.Part:
+def _own_chunk(noisy: tower.Projected, chunks: int) -> attention.Part:
   """Each chunk attends to itself, in both directions."""
 
   def split(x: jax.Array) -> jax.Array:
-    return x.reshape(x.shape[0], chunks, -1, *x.shape[2:])
+    """Chunks beside rows: `B K (G) N P H` becomes `B N K (G) P H`."""
+    x = x.reshape(*x.shape[:-2], chunks, -1, x.shape[-1])
+    return jnp.moveaxis(x, -3, 1)
 
-  part = attention.attended(split(q), split(k), split(v))
-  mean = part.mean.reshape(q.shape)
-  weight = jnp.moveaxis(part.weight, 1, -2)  # B K G N P
+  part = attention.attended(*(split(each) for each in noisy))
+  mean = jnp.moveaxis(part.mean, 1, -3).reshape(noisy.query.shape)
+  weight = jnp.moveaxis(part.weight, 1, -2)
   return attention.Part(mean, weight.reshape(*weight.shape[:-2], -1))

@@ -20,8 +20,8 @@ class Memory(NamedTuple):
   Within one layer, as in a scan over layers, the leading axis is gone.
   """
 
-  key: Float[Array, '*layers B S K H']
-  value: Float[Array, '*layers B S K H']
+  key: Float[Array, '*layers B K S H']
+  value: Float[Array, '*layers B K S H']
 
 
 class Cache(NamedTuple):
@@ -42,7 +42,7 @@ def empty(
   config: tower.MotConfig, batch: int, slots: int, dtype: jnp.dtype
 ) -> Cache:
   """A cache of stories that have not begun."""
-  shape = (config.depth, batch, slots, config.key_heads, config.head_width)
+  shape = (config.depth, batch, config.key_heads, slots, config.head_width)
   zeros = jnp.zeros((batch, slots), jnp.int32)
   return Cache(
     memory=Memory(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype)),
@@ -63,7 +63,8 @@ def appended(cache: Cache, memory: Memory, places: timeline.Timeline) -> Cache:
   """
 
   def write(buffer: jax.Array, new: jax.Array, start: jax.Array) -> jax.Array:
-    return jax.lax.dynamic_update_slice_in_dim(buffer, new, start, axis=0)
+    axis = max(0, buffer.ndim - 2)  # Tokens: `S` alone, or `K S H`.
+    return jax.lax.dynamic_update_slice_in_dim(buffer, new, start, axis)
 
   layered = jax.vmap(jax.vmap(write), in_axes=(0, 0, None))
   filled = jax.tree.map(

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal, NamedTuple
 
 from flax import nnx
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from tv2tv_jax.nn import dense
@@ -26,6 +27,8 @@ class MotConfig:
     rope: how fast queries and keys turn with their place.
     query_key_norm: whether queries and keys have unit mean square. Llama's
       do not; small models learn faster with it (choice, see DECISIONS.md).
+    window: places of the timeline that a token looks back on; 0: all.
+    sink: first places of a story that stay in sight behind the window.
     remat: what the backward pass computes again: `none` or each `layer`.
     unroll: layers of one iteration of the compiled loop.
   """
@@ -38,16 +41,18 @@ class MotConfig:
   hidden: int
   rope: rope_lib.RopeConfig = rope_lib.RopeConfig()
   query_key_norm: bool = False
+  window: int = 0
+  sink: int = 0
   remat: Literal['none', 'layer'] = 'layer'
   unroll: int = 1
 
 
 class Projected(NamedTuple):
-  """What a tower's tokens bring to attention."""
+  """What a tower's tokens bring to attention, heads before tokens."""
 
-  query: Float[Array, 'B L K G H']
-  key: Float[Array, 'B L K H']
-  value: Float[Array, 'B L K H']
+  query: Float[Array, 'B K G L H']
+  key: Float[Array, 'B K L H']
+  value: Float[Array, 'B K L H']
 
 
 class Tower(nnx.Module):
@@ -93,15 +98,15 @@ class Tower(nnx.Module):
       key = norm.unit_rms(key).astype(x.dtype)
     turns = rope_lib.frequencies(self.config.head_width, self.config.rope)
     return Projected(
-      rope_lib.rotated(query, index, turns),
-      rope_lib.rotated(key, index, turns),
-      value,
+      jnp.moveaxis(rope_lib.rotated(query, index, turns), 1, 3),
+      jnp.moveaxis(rope_lib.rotated(key, index, turns), 1, 2),
+      jnp.moveaxis(value, 1, 2),
     )
 
   def finish(
-    self, x: Float[Array, 'B L D'], attended: Float[Array, 'B L K G H']
+    self, x: Float[Array, 'B L D'], attended: Float[Array, 'B K G L H']
   ) -> Float[Array, 'B L D']:
     """The residual stream after attention and feed-forward."""
-    attended = attended.astype(x.dtype)
+    attended = jnp.moveaxis(attended, 3, 1).astype(x.dtype)
     x = x + self.output(attended, 'batch', 'length', 'embed')
     return x + self.feed_forward(self.feed_forward_norm(x))

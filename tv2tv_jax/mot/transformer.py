@@ -3,6 +3,7 @@
 from flax import nnx
 import jax
 
+from tv2tv_jax.interleave import plan as plan_lib
 from tv2tv_jax.interleave import streams as streams_lib
 from tv2tv_jax.mot import block
 from tv2tv_jax.mot import cache as cache_lib
@@ -31,21 +32,23 @@ class MixtureOfTransformers(nnx.Module):
     *,
     chunks: int = 0,
     cache: cache_lib.Cache | None = None,
+    plan: plan_lib.Plan | None = None,
   ) -> tuple[Streams, cache_lib.Memory | None]:
     """Runs all layers.
 
     Args:
       x: `B L D` for each stream that is there.
       places: the `Timeline` of each of them.
-      chunks: noisy chunks of a row.
+      chunks: chunks of a row.
       cache: the past of the rows.
+      plan: what is known of the rows' order, to leave out what none can see.
 
     Returns:
       The normalised streams, and the keys and values of the text and clean
       tokens, `depth B S K H`, to append to a cache.
     """
     cached = cache and cache.places
-    sight = block.sight(places, cached, chunks)
+    sight = block.sight(self.config, places, cached, chunks=chunks, plan=plan)
 
     def layer(
       x: Streams, scanned: tuple[block.Block, cache_lib.Memory | None]

@@ -7,6 +7,9 @@ each group, weighted by their normalisers:
 
 So a query may attend to a long past and to its own chunk separately, and no
 score between two chunks that cannot see each other is ever computed.
+
+Heads stand before tokens: every matrix product is then over contiguous
+memory, which is worth a factor of two to five on a CPU (DECISIONS.md).
 """
 
 from collections.abc import Sequence
@@ -28,15 +31,20 @@ class Part(NamedTuple):
     weight: log of the sum of exponentiated scores, fp32.
   """
 
-  mean: Float[Array, '... Q K G H']
+  mean: Float[Array, '... K G Q H']
   weight: Float[Array, '... K G Q']
 
 
+def bias(mask: Bool[Array, '... Q S']) -> Float[Array, '... Q S']:
+  """What to add to scores so that only keys under `mask` are seen."""
+  return jnp.where(mask, 0.0, _UNSEEN)
+
+
 def attended(
-  query: Float[Array, '... Q K G H'],
-  key: Float[Array, '... S K H'],
-  value: Float[Array, '... S K H'],
-  mask: Bool[Array, '... Q S'] | None = None,
+  query: Float[Array, '... K G Q H'],
+  key: Float[Array, '... K S H'],
+  value: Float[Array, '... K S H'],
+  bias: Float[Array, '... Q S'] | None = None,
 ) -> Part:
   """Scaled dot-product attention of `G` query heads per key head.
 
@@ -44,42 +52,34 @@ def attended(
     query: queries; scores are scaled by `H**-0.5`.
     key: keys.
     value: values.
-    mask: True where a query sees a key; None: everywhere.
+    bias: added to the scores, for all heads alike; fp32.
   """
   scores = jnp.einsum(
-    '...qkgh,...skh->...kgqs',
+    '...kgqh,...ksh->...kgqs',
     query * query.shape[-1] ** -0.5,
     key,
     preferred_element_type=jnp.float32,
   )
-  if mask is not None:
-    scores = jnp.where(mask[..., None, None, :, :], scores, _UNSEEN)
+  if bias is not None:
+    scores = scores + bias[..., None, None, :, :]
   largest = jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))
   exponents = jnp.exp(scores - largest)
   total = exponents.sum(axis=-1)
   mean = jnp.einsum(
-    '...kgqs,...skh->...qkgh',
+    '...kgqs,...ksh->...kgqh',
     exponents.astype(value.dtype),
     value,
     preferred_element_type=jnp.float32,
   )
-  mean = mean / _beside_queries(total)
-  return Part(mean, largest[..., 0] + jnp.log(total))
+  return Part(mean / total[..., None], largest[..., 0] + jnp.log(total))
 
 
-def merged(parts: Sequence[Part]) -> Float[Array, '... Q K G H']:
+def merged(parts: Sequence[Part]) -> Float[Array, '... K G Q H']:
   """The attention over all groups of keys together, by (1)."""
   if len(parts) == 1:
     return parts[0].mean
   weights = jax.nn.softmax(jnp.stack([p.weight for p in parts]), axis=0)
   return sum(
-    _beside_queries(weight) * part.mean
+    weight[..., None] * part.mean
     for weight, part in zip(weights, parts, strict=True)
   )
-
-
-def _beside_queries(
-  weight: Float[Array, '... K G Q'],
-) -> Float[Array, '... Q K G 1']:
-  """Per-query numbers laid out like the means they multiply."""
-  return jnp.moveaxis(weight, -1, -3)[..., None]

@@ -99,7 +99,7 @@ def read_row(
   length = row.tokens.shape[1]
   cache = state.cache
   for part in (slice(None, length), slice(length, None)):
-    memory = jax.tree.map(lambda a, part=part: a[:, :, part], out.memory)
+    memory = jax.tree.map(lambda a, part=part: a[:, :, :, part], out.memory)
     places = jax.tree.map(lambda a, part=part: a[:, part], out.places)
     cache = cache_lib.appended(cache, memory, places)
   last = jnp.sum(row.story >= 0, axis=1) - 1

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from tv2tv_jax import sharding
+from tv2tv_jax.interleave import plan as plan_lib
 from tv2tv_jax.interleave import streams as streams_lib
 from tv2tv_jax.interleave import timeline
 from tv2tv_jax.mot import cache as cache_lib
@@ -125,8 +126,20 @@ class Tv2tv(nnx.Module):
     noisy: Chunks | None = None,
     *,
     cache: cache_lib.Cache | None = None,
+    plan: plan_lib.Plan | None = None,
   ) -> Outputs:
-    """Runs the streams that are there after the past of `cache`."""
+    """Runs the streams that are there after the past of `cache`.
+
+    Args:
+      text: the words.
+      clean: chunks as history.
+      noisy: chunks to film.
+      cache: what was read before.
+      plan: what is known of the rows' order, to leave out what none can see.
+
+    Raises:
+      ValueError: chunks of another size than the frame coder's.
+    """
     config = self.config
     dtype = jnp.dtype(config.dtype)
     shape = dict(tokens=config.frames.tokens, span=config.span)
@@ -145,8 +158,9 @@ class Tv2tv(nnx.Module):
     out, memory = self.transformer(
       Streams(**x),
       Streams(**places),
-      chunks=0 if noisy is None else noisy.t.shape[1],
+      chunks=next((c.t.shape[1] for c in (noisy, clean) if c is not None), 0),
       cache=cache,
+      plan=plan,
     )
     kept = [places[name] for name in ('text', 'clean') if name in places]
     return Outputs(
