@@ -20,11 +20,14 @@ class Sources:
     latents: the dataset that `launch.encode` wrote.
     vae: the finished workdir of the VAE that made it.
     tokenizer: the file that `launch.tokenize` wrote.
+    text_tower: the folder that `launch.convert` wrote, whose weights the text
+      tower begins with; '' for none.
   """
 
   latents: str = ''
   vae: str = ''
   tokenizer: str = ''
+  text_tower: str = ''
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from data_pipelines import latents as latents_lib
 from data_pipelines import records
+from tv2tv_jax.interleave import plan as plan_lib
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.interleave import tokens
 
@@ -32,6 +33,9 @@ class StoriesConfig:
     chunks: latents of a row, the starting frame included.
     text_length: text tokens of a row.
     batch: rows of a batch.
+    slots: room kept for the prompt and for the words before each chunk, so
+      that attention leaves out what no row can see; (): text stands close
+      together, which is shorter where words are few (`interleave.plan`).
     start_share: share of rows that begin with a clip's single frame; the
       others begin at any latent.
   """
@@ -40,7 +44,28 @@ class StoriesConfig:
   chunks: int = 9
   text_length: int = 96
   batch: int = 8
+  slots: tuple[int, ...] = ()
   start_share: float = 0.4
+
+
+def plan(config: StoriesConfig) -> plan_lib.Plan:
+  """What is known of every row: its order, and where text ends."""
+  slots = _slots(config)
+  if slots is None:
+    return plan_lib.in_order(config.chunks, config.text_length)
+  return plan_lib.in_slots(config.chunks, *slots)
+
+
+def _slots(config: StoriesConfig) -> story_lib.Slots | None:
+  """The field `slots` as what it means."""
+  if not config.slots:
+    return None
+  if len(config.slots) != 2:
+    raise ValueError(
+      f'data.slots is {config.slots}; give two numbers of tokens: for the '
+      'prompt, and for the words before each chunk'
+    )
+  return story_lib.Slots(*config.slots)
 
 
 class ClipSource:
@@ -206,12 +231,13 @@ class _Window(grain.transforms.RandomMap):
     )
     try:
       row = story_lib.lay_out(
-        story,
+        [story],
         config.layout,
         special=self.tokenizer.special,
         text_length=config.text_length,
         chunks=config.chunks,
         span=self.span,
+        slots=_slots(config),
       )
     except ValueError as error:
       raise ValueError(

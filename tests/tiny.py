@@ -57,8 +57,10 @@ def config(**changes) -> model_lib.ModelConfig:
       latent=3,
       channels=(8, 16),
       blocks=(1, 1),
+      attention_heads=2,
       time_features=16,
     ),
+    video_init='random',
     dtype='float32',
   )
 
@@ -77,21 +79,23 @@ def model(seed: int = 0, **changes) -> model_lib.Tv2tv:
 
 
 def row(
-  *stories: story_lib.Story,
+  *stories: story_lib.Story | list[story_lib.Story],
   layout: str = 'tv2tv',
   text_length: int = 24,
   chunks: int = 5,
   span: int = 4,
+  slots: story_lib.Slots | None = None,
 ) -> story_lib.Row:
-  """Stories as a batch of rows, one a row."""
+  """Stories as a batch of rows, one a row; a list of them is one row."""
   rows = [
     story_lib.lay_out(
-      story,
+      story if isinstance(story, list) else [story],
       layout,
       special=SPECIAL,
       text_length=text_length,
       chunks=chunks,
       span=span,
+      slots=slots,
     )
     for story in stories
   ]

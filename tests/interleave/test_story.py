@@ -13,7 +13,7 @@ def _said(row: story_lib.Row) -> list[int]:
 
 def _lay_out(layout: str, **changes) -> story_lib.Row:
   kwargs = dict(special=tiny.SPECIAL, text_length=24, chunks=5, span=4)
-  return story_lib.lay_out(tiny.STORY, layout, **kwargs | changes)
+  return story_lib.lay_out([tiny.STORY], layout, **kwargs | changes)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,10 @@ The plan of Think2V closes each chunk's words with EOF, so that its place in
 time is written too (choice, see DECISIONS.md).
 """
 
-from collections.abc import Iterator
+import bisect
+from collections.abc import Iterator, Sequence
 import enum
+import itertools
 from typing import Literal, NamedTuple
 
 from jaxtyping import Int
@@ -53,14 +55,38 @@ class Story(NamedTuple):
   ended: bool
 
 
+class Text(NamedTuple):
+  """Something that is said at a time.
+
+  Attributes:
+    seconds: when, from the start of the film.
+    tokens: ids.
+  """
+
+  seconds: float
+  tokens: tuple[int, ...]
+
+
+class Slots(NamedTuple):
+  """Room that a row keeps for text, whether or not it is used.
+
+  Attributes:
+    prompt: tokens besides, before the first chunk of the row.
+    words: tokens before each chunk: EOF of the chunk before, words and BOF.
+  """
+
+  prompt: int
+  words: int
+
+
 class Row(NamedTuple):
-  """A story as static arrays: one text stream, one chunk stream.
+  """Stories as static arrays: one text stream, one chunk stream.
 
   Attributes:
     tokens: ids.
     kind: a `Kind` for each token.
-    segment: the chunk whose words the token belongs to, or -1.
-    index: place of the token on the clean timeline.
+    segment: the chunk of the row whose words the token belongs to, or -1.
+    index: place of the token on the clean timeline of its story.
     story: which story of the row the token is of, or `NOBODY`.
     chunk_index: place of each chunk's first token on the clean timeline.
     chunk_story: which story each chunk is of, or `NOBODY`.
@@ -75,30 +101,74 @@ class Row(NamedTuple):
   chunk_story: Int[np.ndarray, '*B N']
 
 
+def in_time(
+  prompt: tuple[int, ...],
+  texts: Sequence[Text],
+  chunks: Sequence[float],
+  *,
+  ended: bool,
+) -> Story:
+  """The story in which every text stands where its time is.
+
+  Text that shares its time with a chunk comes first (paper, sequence).
+
+  Args:
+    prompt: ids of the meta prompt.
+    texts: what is said, in the order of time.
+    chunks: seconds at which each chunk begins.
+    ended: whether the story is over after its last chunk.
+
+  Raises:
+    ValueError: times out of order, or a text after the last chunk.
+  """
+  for name, times in (('chunk', chunks), ('text', [t.seconds for t in texts])):
+    for number, (one, next_one) in enumerate(itertools.pairwise(times)):
+      if next_one < one or (name == 'chunk' and next_one == one):
+        raise ValueError(
+          f'{name} {number + 1} is at {next_one} s, {name} {number} before it '
+          f'at {one} s: give them in the order of time'
+        )
+  words = [()] * len(chunks)
+  for number, text in enumerate(texts):
+    chunk = bisect.bisect_left(chunks, text.seconds)
+    if chunk == len(chunks):
+      last = f'the last begins at {chunks[-1]} s' if chunks else 'there is none'
+      raise ValueError(
+        f'text {number} at {text.seconds} s has no chunk to come before: {last}'
+      )
+    words[chunk] += text.tokens
+  return Story(prompt, tuple(words), ended)
+
+
 def lay_out(
-  story: Story,
+  stories: Sequence[Story],
   layout: Layout,
   *,
   special: tokens_lib.SpecialTokens,
   text_length: int,
   chunks: int,
   span: int,
+  slots: Slots | None = None,
 ) -> Row:
-  """The row of one story.
+  """The row of stories, one after another.
+
+  No story sees another; each begins at place 0.
 
   Args:
-    story: its words.
+    stories: their words.
     layout: where they go.
     special: the tokens that are no words.
     text_length: text tokens of a row.
     chunks: chunks of a row.
     span: places that a chunk takes on the timeline.
+    slots: room for the text before each chunk, so that where it ends is known
+      before the row is (`plan.in_slots`); None: text stands close together.
 
   Returns:
-    int32 arrays of `[text_length]` and `[chunks]`, padded at the end.
+    int32 arrays of `[text_length]` and `[chunks]`, padded.
 
   Raises:
-    ValueError: the story has more text or chunks than a row holds.
+    ValueError: more text or chunks than a row, or text than a slot, holds.
   """
   row = Row(
     tokens=np.full(text_length, special.pad, np.int32),
@@ -109,24 +179,53 @@ def lay_out(
     chunk_index=np.zeros(chunks, np.int32),
     chunk_story=np.full(chunks, NOBODY, np.int32),
   )
-  events = list(_events(story, layout, special))
-  written = sum(kind is not None for kind, _, _ in events)
-  if written > text_length or len(story.words) > chunks:
-    raise ValueError(
-      f'a story of {written} text tokens (prompt: {len(story.prompt)}) and '
-      f'{len(story.words)} chunks does not fit a row of {text_length} text '
-      f'tokens and {chunks} chunks'
-    )
-  place, slot, chunk = 0, 0, 0
-  for kind, token, segment in events:
-    if kind is None:
-      row.chunk_index[chunk], row.chunk_story[chunk] = place, 0
-      place, chunk = place + span, chunk + 1
-      continue
-    row.tokens[slot], row.kind[slot] = token, kind
-    row.segment[slot], row.index[slot], row.story[slot] = segment, place, 0
-    place, slot = place + 1, slot + 1
+  told = [list(_events(story, layout, special)) for story in stories]
+  _check(stories, told, text_length, chunks)
+  slot, chunk = 0, 0
+  for number, events in enumerate(told):
+    place, first = 0, chunk
+    for kind, token, segment in events:
+      if kind is None:
+        row.chunk_index[chunk], row.chunk_story[chunk] = place, number
+        place, chunk = place + span, chunk + 1
+        slot = slots.prompt + slots.words * chunk if slots else slot
+        continue
+      if slots and slot >= _end(slots, chunk, chunks, text_length):
+        raise ValueError(
+          f'the text before chunk {chunk - first} of story {number} does not '
+          f'fit its slot ({slots} of a row of {text_length} text tokens)'
+        )
+      row.tokens[slot], row.kind[slot] = token, kind
+      row.segment[slot] = segment if segment < 0 else first + segment
+      row.index[slot], row.story[slot] = place, number
+      place, slot = place + 1, slot + 1
   return row
+
+
+def _check(
+  stories: Sequence[Story],
+  told: list[list[tuple]],
+  text_length: int,
+  chunks: int,
+) -> None:
+  """Whether the stories have room in a row."""
+  written = [sum(kind is not None for kind, *_ in events) for events in told]
+  filmed = [len(story.words) for story in stories]
+  if sum(written) <= text_length and sum(filmed) <= chunks:
+    return
+  several = f' ({len(stories)} stories)' if len(stories) > 1 else ''
+  raise ValueError(
+    f'a story of {sum(written)} text tokens '
+    f'(prompt: {sum(len(story.prompt) for story in stories)}) and '
+    f'{sum(filmed)} chunks{several} does not fit a row of {text_length} text '
+    f'tokens and {chunks} chunks'
+  )
+
+
+def _end(slots: Slots, chunk: int, chunks: int, text_length: int) -> int:
+  """Where the slot before a chunk ends; after the last chunk, the row does."""
+  end = slots.prompt + slots.words * (chunk + 1)
+  return min(end, text_length) if chunk < chunks else text_length
 
 
 def _events(

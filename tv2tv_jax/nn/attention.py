@@ -54,24 +54,31 @@ def attended(
     value: values.
     bias: added to the scores, for all heads alike; fp32.
   """
+  # Heads that share a key as more queries: each product has one batch axis
+  # less, and XLA no scores to copy.
+  shape = query.shape[:-1]
+  query = query.reshape(*shape[:-2], -1, query.shape[-1])
   scores = jnp.einsum(
-    '...kgqh,...ksh->...kgqs',
+    '...qh,...sh->...qs',
     query * query.shape[-1] ** -0.5,
     key,
     preferred_element_type=jnp.float32,
   )
   if bias is not None:
-    scores = scores + bias[..., None, None, :, :]
+    seen = scores.reshape(*shape, -1) + bias[..., None, None, :, :]
+    scores = seen.reshape(scores.shape)
   largest = jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))
   exponents = jnp.exp(scores - largest)
   total = exponents.sum(axis=-1)
   mean = jnp.einsum(
-    '...kgqs,...ksh->...kgqh',
+    '...qs,...sh->...qh',
     exponents.astype(value.dtype),
     value,
     preferred_element_type=jnp.float32,
   )
-  return Part(mean / total[..., None], largest[..., 0] + jnp.log(total))
+  mean = mean / total[..., None]
+  weight = largest[..., 0] + jnp.log(total)
+  return Part(mean.reshape(*shape, -1), weight.reshape(shape))
 
 
 def merged(parts: Sequence[Part]) -> Float[Array, '... K G Q H']:

@@ -219,7 +219,7 @@ class Director:
     """
     rows = [
       story_lib.lay_out(
-        story_lib.Story(prompt, words[-chunks:], ended=False),
+        [story_lib.Story(prompt, words[-chunks:], ended=False)],
         'tv2tv',
         special=self._special,
         span=self._model.config.span,

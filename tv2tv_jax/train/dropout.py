@@ -25,8 +25,12 @@ def without(row: story_lib.Row, gone: Bool[Array, 'B L']) -> story_lib.Row:
   """The row as if the `gone` tokens had never been written."""
   gone = gone & (row.story >= 0)
   count = gone.astype(jnp.int32)
-  before = jnp.cumsum(count, axis=1) - count
+  so_far = jnp.cumsum(count, axis=1) - count
+  begins = (row.index == 0) & (row.story >= 0)
+  of_others = jax.lax.cummax(jnp.where(begins, so_far, 0), axis=1)
+  before = so_far - of_others
   earlier = row.index[:, None, :] < row.chunk_index[:, :, None]
+  earlier &= row.story[:, None, :] == row.chunk_story[:, :, None]
   before_chunk = jnp.sum(count[:, None, :] * earlier, axis=2)
   return row._replace(
     index=row.index - before,

@@ -40,12 +40,17 @@ class Writer:
     self._path = path
 
   def write(self, step: int, values: Mapping[str, Any]) -> None:
-    """Appends one record.
+    """Appends one record, without what is NaN: a mean over nothing.
 
     Raises:
       FloatingPointError: a loss that is not finite.
     """
-    record = {'step': step, **{k: float(v) for k, v in values.items()}}
+    numbers = {name: float(value) for name, value in values.items()}
+    record = {'step': step} | {
+      name: number
+      for name, number in numbers.items()
+      if name == 'loss' or not math.isnan(number)
+    }
     with self._path.open('a') as file:
       file.write(json.dumps(record) + '\n')
     if not math.isfinite(record.get('loss', 0.0)):

@@ -7,15 +7,17 @@ prompt.
 """
 
 import dataclasses
+import enum
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from tv2tv_jax import sharding
 from tv2tv_jax.flow import path
 from tv2tv_jax.flow import times
+from tv2tv_jax.interleave import plan as plan_lib
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.train import dropout
 from tv2tv_jax.tv2tv import model as model_lib
@@ -36,8 +38,8 @@ class ObjectiveConfig:
     time_deviation: of it (paper: 1.4).
     drop_words: chance that a chunk's words are dropped (open in the paper).
     flip: chance that a clean copy is a noisy one (open in the paper).
-    film_start: whether the first chunk of a row is learned too; not where a
-      starting frame is always given.
+    film_start: whether the first chunk of a story is learned too; not where
+      a starting frame is always given.
   """
 
   text_weight: float = 1.0
@@ -49,12 +51,24 @@ class ObjectiveConfig:
   film_start: bool = True
 
 
+class _Use(enum.IntEnum):
+  """What a step's key is used for, each once: folded in, never carried."""
+
+  DROP = 0
+  NOISE = 1
+  TIME = 2
+  FLIP = 3
+  FLIP_NOISE = 4
+  FLIP_TIME = 5
+
+
 def objective(
   model: model_lib.Tv2tv,
   batch: dict[str, Any],
   key: PrngKey,
   *,
   config: ObjectiveConfig,
+  plan: plan_lib.Plan | None = None,
 ) -> tuple[Float[Array, ''], Metrics]:
   """The loss (1) of a batch.
 
@@ -64,29 +78,31 @@ def objective(
       `B N Y X Z`.
     key: of this step.
     config: weights and chances.
+    plan: what is known of the rows' order.
 
   Returns:
-    The loss and its parts.
+    The loss and its parts; a part of which the batch has nothing is NaN.
   """
   fields = {name: batch[name] for name in story_lib.Row._fields}
   row = story_lib.Row(**fields)
   latents = batch['latents'].astype(jnp.float32)
-  keys = iter(jax.random.split(key, 6))
   shape = latents.shape[:2]
 
-  drop = dropout.coin(next(keys), shape, config.drop_words)
+  def key_of(use: _Use) -> PrngKey:
+    return jax.random.fold_in(key, use)
+
+  drop = dropout.coin(key_of(_Use.DROP), shape, config.drop_words)
   gone = dropout.dropped_words(row, drop)
   seen = dropout.without(row, gone)
 
-  noise = _normal(next(keys), latents)
-  t = _times(next(keys), shape, config)
+  noise = _normal(key_of(_Use.NOISE), latents)
+  t = _times(key_of(_Use.TIME), shape, config)
   noisy = path.noised(latents, noise, t)
-  flip = dropout.coin(next(keys), shape, config.flip)
   clean, clean_t = dropout.flipped(
     latents,
-    _normal(next(keys), latents),
-    _times(next(keys), shape, config),
-    flip,
+    _normal(key_of(_Use.FLIP_NOISE), latents),
+    _times(key_of(_Use.FLIP_TIME), shape, config),
+    dropout.coin(key_of(_Use.FLIP), shape, config.flip),
   )
 
   places = (seen.chunk_index, seen.chunk_story)
@@ -94,15 +110,23 @@ def objective(
     model_lib.Text(seen.tokens, seen.index, seen.story),
     model_lib.Chunks(clean, clean_t, *places),
     model_lib.Chunks(noisy, t, *places),
+    plan=plan,
   )
   text, text_metrics = _text_loss(out.logits, row, gone)
-  learned = seen.chunk_story >= 0
-  if not config.film_start:
-    learned &= jnp.arange(shape[1]) > 0
   target = path.velocity(latents, noise)
+  learned = _learned(row, config)
   video, video_metrics = _video_loss(out.velocity, target, t, learned)
   loss = config.text_weight * text + config.video_weight * video
   return loss, {**text_metrics, **video_metrics}
+
+
+def _learned(row: story_lib.Row, config: ObjectiveConfig) -> Bool[Array, 'B N']:
+  """The chunks whose velocity counts."""
+  learned = row.chunk_story >= 0
+  if config.film_start:
+    return learned
+  story = row.chunk_story
+  return learned & (story == jnp.roll(story, 1, axis=1)).at[:, 0].set(False)
 
 
 def cross_entropy(
@@ -121,16 +145,40 @@ def _text_loss(
   gone: Bool[Array, 'B L'],
 ) -> tuple[Float[Array, ''], Metrics]:
   """Mean cross-entropy of next tokens, all together and by their kind."""
-  kind = row.kind[:, 1:]
-  kept = ~gone[:, 1:] & ~gone[:, :-1] & (row.story[:, 1:] == row.story[:, :-1])
-  counted = kept & (kind > story_lib.Kind.PROMPT)
-  surprise = cross_entropy(logits[:, :-1], row.tokens[:, 1:])
+  following = _following(row.story)
+
+  def next_one(x: Shaped[Array, 'B L']) -> Shaped[Array, 'B L']:
+    return jnp.take_along_axis(x, following, axis=1)
+
+  kind = next_one(row.kind)
+  counted = ~gone & ~next_one(gone) & (row.story >= 0)
+  counted &= row.story == next_one(row.story)
+  # The last token of all follows itself.
+  counted &= following > jnp.arange(following.shape[1])
+  counted &= kind > story_lib.Kind.PROMPT
+  surprise = cross_entropy(logits, next_one(row.tokens))
   metrics = {'text': _mean(surprise, counted)}
-  for each in (story_lib.Kind.WORD, story_lib.Kind.BOF):
-    metrics[f'text/{each.name.lower()}'] = _mean(
-      surprise, counted & (kind == each)
-    )
+  for each in (
+    story_lib.Kind.WORD,
+    story_lib.Kind.BOF,
+    story_lib.Kind.EOF,
+    story_lib.Kind.EOS,
+  ):
+    name = f'text/{each.name.lower()}'
+    metrics[name] = _reported(surprise, counted & (kind == each))
   return metrics['text'], metrics
+
+
+def _following(story: Int[Array, 'B L']) -> Int[Array, 'B L']:
+  """The next token of each that is no padding; of the last, itself."""
+  length = story.shape[1]
+  place = jnp.arange(length)
+  here = jnp.where(story >= 0, place, length)
+  here = jnp.concatenate(
+    [here[:, 1:], jnp.full_like(here[:, :1], length)], axis=1
+  )
+  found = jax.lax.cummin(here, axis=1, reverse=True)
+  return jnp.where(found < length, found, place)
 
 
 def _video_loss(
@@ -144,7 +192,7 @@ def _video_loss(
   metrics = {'video': _mean(error, learned)}
   for i in range(_BUCKETS):
     bucket = (t >= i / _BUCKETS) & (t < (i + 1) / _BUCKETS)
-    metrics[f'video/t{i}'] = _mean(error, learned & bucket)
+    metrics[f'video/t{i}'] = _reported(error, learned & bucket)
   return metrics['video'], metrics
 
 
@@ -154,6 +202,13 @@ def _mean(
   """The mean of the counted values; zero where there are none."""
   total = jnp.sum(jnp.where(counted, values, 0.0))
   return total / jnp.maximum(1, jnp.sum(counted))
+
+
+def _reported(
+  values: Float[Array, '...'], counted: Bool[Array, '...']
+) -> Float[Array, '']:
+  """The mean of the counted values, to look at; NaN where there are none."""
+  return jnp.where(counted.any(), _mean(values, counted), jnp.nan)
 
 
 def _normal(key: PrngKey, like: jax.Array) -> jax.Array:

@@ -21,6 +21,8 @@ from tv2tv_jax.mot import tower
 from tv2tv_jax.mot import transformer
 from tv2tv_jax.nn import dense
 from tv2tv_jax.tv2tv import frames
+from tv2tv_jax.tv2tv import patches
+from tv2tv_jax.tv2tv import unet
 
 Streams = streams_lib.Streams
 
@@ -34,6 +36,8 @@ class ModelConfig:
     towers: the shape of both towers.
     frames: the frame coder.
     tied: whether the embedding is also the output layer of the words.
+    video_init: what the video tower is born as: a copy of the `text` tower,
+      as in LMFusion and BAGEL, or `random` (open in the paper).
     chunk_places: places a chunk takes on the timeline: one for each `token`
       (as Llama counts), or one for the `chunk` (as BAGEL counts).
     dtype: of matrix products; norms, softmax, losses and time are fp32.
@@ -43,6 +47,7 @@ class ModelConfig:
   towers: tower.MotConfig
   frames: frames.FramesConfig
   tied: bool = True
+  video_init: Literal['text', 'random'] = 'text'
   chunk_places: Literal['token', 'chunk'] = 'token'
   dtype: Literal['float32', 'bfloat16'] = 'bfloat16'
 
@@ -114,10 +119,14 @@ class Tv2tv(nnx.Module):
         ('embed_in', 'vocab'),
         rngs=rngs,
       )
-    self.frames = frames.FrameCoder(config.frames, width, rngs=rngs)
+    coder = {'unet': unet.UNet, 'linear': patches.Patches}[config.frames.coder]
+    self.frames = coder(config.frames, width, rngs=rngs)
     self.transformer = transformer.MixtureOfTransformers(
       config.towers, rngs=rngs
     )
+    if config.video_init == 'text':
+      blocks = self.transformer.blocks
+      blocks.video = jax.tree.map(jnp.copy, blocks.text)
 
   def __call__(
     self,
@@ -141,6 +150,9 @@ class Tv2tv(nnx.Module):
       ValueError: chunks of another size than the frame coder's.
     """
     config = self.config
+    for chunks in (clean, noisy):
+      if chunks is not None:
+        _check(chunks, config.frames)
     dtype = jnp.dtype(config.dtype)
     shape = dict(tokens=config.frames.tokens, span=config.span)
     x, places, levels = {}, {}, None
@@ -191,4 +203,14 @@ class Tv2tv(nnx.Module):
       self.embedding[...].astype(x.dtype),
       out_sharding=sharding.spec(*axes),
       preferred_element_type=jnp.float32,
+    )
+
+
+def _check(chunks: Chunks, config: frames.FramesConfig) -> None:
+  """Whether chunks have the size that the frame coder takes."""
+  wanted = (config.rows, config.columns, config.latent)
+  if chunks.latents.shape[2:] != wanted:
+    raise ValueError(
+      f'chunks of {chunks.latents.shape[2:]} rows, columns and channels; '
+      f'config.model.frames wants {wanted}'
     )
