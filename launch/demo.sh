@@ -102,7 +102,7 @@ evaluate() {
 cd "$project"
 names=(environment)
 begin environment
-environment
+environment demo
 end
 
 stage record run record --source vizdoom --out "$out/records" \

@@ -120,9 +120,7 @@ class Storyteller:
         strict=True,
       )
     )
-    self.tokenizer = tokenize.SentencePieceTokenizer(
-      workdir / 'tokenizer.model'
-    )
+    self.tokenizer = tokenize.load(workdir)
     given = {k: v for k, v in changes.items() if v is not None}
     config = dataclasses.replace(run.sample, **given)
     self.settings = dataclasses.asdict(config)

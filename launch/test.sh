@@ -8,7 +8,7 @@ set -uo pipefail
 
 # shellcheck source=launch/environment.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
-environment || exit
+environment test || exit
 cd "$project" || exit
 
 failed=()

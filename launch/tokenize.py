@@ -26,6 +26,11 @@ flags.mark_flags_as_required(['records', 'out'])
 def main(_):
   """Learns the tokenizer unless it is there."""
   out = pathlib.Path(_OUT.value)
+  if out.suffix != '.model':
+    raise ValueError(
+      f'--out {str(out)!r}: a SentencePiece tokenizer is a FILE.model; '
+      'name it so'
+    )
   known = out.exists()
   if not known:
     takes = records.Takes(_RECORDS.value, 'train')

@@ -4,11 +4,13 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
+import tomllib
 
 import pytest
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
-_TOOLS = 'bash cat cmp cp dirname flock grep mkdir mv rm'
+_TOOLS = 'bash cat cmp cp dirname flock mkdir mv rm'
 _SCRIPTS = ['launch/demo.sh', 'launch/test.sh', 'launch/environment.sh']
 
 
@@ -25,19 +27,7 @@ def _bash(clone, *command, tools=(), **environment):
   """Runs bash in the clone with just a few commands on its path."""
   bin_folder = clone / 'bin'
   bin_folder.mkdir(exist_ok=True)
-  names = [
-    'bash',
-    'cat',
-    'cmp',
-    'cp',
-    'dirname',
-    'flock',
-    'grep',
-    'mkdir',
-    'mv',
-    'rm',
-  ]
-  for name in names:
+  for name in _TOOLS.split():
     if (path := shutil.which(name)) and not (bin_folder / name).exists():
       (bin_folder / name).symlink_to(path)
   for name, text in tools:
@@ -54,10 +44,10 @@ def _bash(clone, *command, tools=(), **environment):
   )
 
 
-def _made(clone, python='exit 0'):
-  """An environment that is whole, whose Python does as told."""
+def _made(clone, python='exit 0', serves='test'):
+  """An environment that serves this much, whose Python does as told."""
   (clone / '.venv/bin').mkdir(parents=True)
-  shutil.copy(clone / 'requirements.txt', clone / '.venv/requirements.txt')
+  shutil.copy(clone / 'requirements.txt', clone / f'.venv/{serves}.txt')
   (clone / '.venv/bin/python').write_text(f'#!/bin/sh\n{python}\n')
   (clone / '.venv/bin/python').chmod(0o755)
 
@@ -90,13 +80,54 @@ def test_a_python_that_makes_no_environment_leaves_none(tmp_path):
   assert not (clone / '.venv').exists()
 
 
-def test_an_environment_without_its_mark_is_made_anew(tmp_path):
+@pytest.mark.parametrize('serves', ['demo', 'test'])
+@pytest.mark.parametrize('script', ['launch/demo.sh', 'launch/test.sh'])
+def test_an_environment_of_other_pins_is_made_anew(tmp_path, script, serves):
   clone = _clone(tmp_path)
-  _made(clone)
-  (clone / '.venv/requirements.txt').write_text('jax==0.0.1\n')
-  done = _bash(clone, 'launch/test.sh')
+  _made(clone, serves=serves)
+  (clone / f'.venv/{serves}.txt').write_text('jax==0.0.1\n')
+  done = _bash(clone, script)
   assert done.returncode == 2
   assert 'needs Python' in done.stderr
+
+
+def test_the_tests_complete_the_demos_environment(tmp_path):
+  clone = _clone(tmp_path)
+  _made(clone, f'echo "$*" >> {clone}/ran', serves='demo')
+  for _ in range(2):  # The second time there is nothing to install.
+    done = _bash(clone, 'launch/test.sh')
+    assert done.returncode == 0, done.stderr
+  (install, *checks) = (clone / 'ran').read_text().splitlines()
+  assert install.startswith('-m pip install')
+  assert f'--requirement {clone}/requirements.txt' in install
+  assert not [line for line in checks if '-m pip' in line]
+
+
+@pytest.mark.parametrize('serves', ['demo', 'test'])
+def test_either_environment_serves_the_demo(tmp_path, serves):
+  clone = _clone(tmp_path)
+  _made(clone, f'echo "$2" >> {clone}/ran', serves=serves)
+  done = _bash(clone, 'launch/demo.sh', 'film')
+  assert done.returncode == 0, done.stderr
+  assert (clone / 'ran').read_text().splitlines()[0] == 'launch.record'
+
+
+def test_a_demo_installs_the_dependencies_alone(tmp_path):
+  clone = _clone(tmp_path)
+  shutil.copy(_ROOT / 'pyproject.toml', clone)
+  python = f"""case "$1 $2" in
+  -c*) exec {sys.executable} "$@" ;;
+  '-m venv') mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+  -m*) echo "$*" >> {clone}/ran ;;
+esac"""
+  done = _bash(clone, 'launch/demo.sh', 'film', tools=[('python3.11', python)])
+  assert done.returncode == 0, done.stderr
+  install = (clone / 'ran').read_text().splitlines()[0]
+  assert f'--requirement {clone}/.venv/dependencies.txt' in install
+  assert f'--constraint {clone}/requirements.txt' in install
+  dependencies = (clone / '.venv/dependencies.txt').read_text().splitlines()
+  project = tomllib.loads((_ROOT / 'pyproject.toml').read_text())['project']
+  assert dependencies == project['dependencies']
 
 
 def test_a_failed_check_fails_the_tests(tmp_path):

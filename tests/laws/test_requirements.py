@@ -4,8 +4,12 @@ import importlib.metadata
 import tomllib
 
 from packaging import requirements
+from packaging import version as version_lib
 
 from tests.laws import tree
+
+# What PyTorch brings where it is built for CUDA: no machine needs it.
+_CUDA = ('cuda-', 'nvidia-', 'triton')
 
 
 def _pins(lines):
@@ -54,20 +58,37 @@ def test_dependencies_are_what_the_code_imports():
   )
 
 
+def _brought(package):
+  """The packages that one asks for where this runs, without its extras."""
+  for line in importlib.metadata.requires(package) or ():
+    needed = requirements.Requirement(line)
+    if package == 'torch' and needed.name.startswith(_CUDA):
+      continue
+    if needed.marker is None or needed.marker.evaluate({'extra': ''}):
+      yield tree.normal(needed.name)
+
+
 def test_every_package_brings_only_pinned_packages():
   pinned = {package for package, _ in _pinned()}
   for package in pinned:
-    for line in importlib.metadata.requires(package) or ():
-      needed = requirements.Requirement(line)
-      if needed.marker is None or needed.marker.evaluate({'extra': ''}):
-        assert tree.normal(needed.name) in pinned, (
-          f'{package} needs {needed.name}: pin it in requirements.txt'
-        )
+    for needed in _brought(package):
+      assert needed in pinned, (
+        f'{package} needs {needed}: pin it in requirements.txt'
+      )
+
+
+def test_the_demo_installs_no_pytorch():
+  needed = {package for package, _ in _pins(_project()['dependencies'])}
+  while more := {each for one in needed for each in _brought(one)} - needed:
+    needed |= more
+  assert not needed & {'torch', 'transformers'}
 
 
 def test_the_environment_is_the_pinned_one():
   for (package, marker), version in _pinned().items():
     if not marker or requirements.Marker(marker).evaluate():
-      assert importlib.metadata.version(package) == version, (
-        f'{package}: run launch/test.sh, which renews .venv'
+      installed = importlib.metadata.version(package)
+      # Public: without the name of a build, as in 2.13.0+cpu.
+      assert version_lib.Version(installed).public == version, (
+        f'{package} is {installed}: run launch/test.sh, which renews .venv'
       )
