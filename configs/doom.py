@@ -13,14 +13,11 @@ from ml_collections import config_dict
 from configs import schema
 from data_pipelines import pipeline
 from tv2tv_jax import config
-from tv2tv_jax.mot import tower
-from tv2tv_jax.nn import rope
 from tv2tv_jax.sample import rollout
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import objective
 from tv2tv_jax.train import optimizer
-from tv2tv_jax.tv2tv import frames
-from tv2tv_jax.tv2tv import model
+from tv2tv_jax.tv2tv import presets
 
 
 def get_config() -> config_dict.ConfigDict:
@@ -29,32 +26,7 @@ def get_config() -> config_dict.ConfigDict:
     schema.StoryRun(
       sources=schema.Sources(),
       data=pipeline.StoriesConfig(chunks=9, text_length=96, batch=4),
-      model=model.ModelConfig(
-        vocabulary=384,
-        towers=tower.MotConfig(
-          width=128,
-          depth=3,
-          heads=2,
-          key_heads=2,
-          head_width=64,
-          hidden=384,
-          rope=rope.RopeConfig(theta=1e3),
-          query_key_norm=True,
-          remat='none',
-          unroll=3,
-        ),
-        frames=frames.FramesConfig(
-          rows=6,
-          columns=8,
-          channels=(32, 128),
-          blocks=(1, 0),
-          attention_heads=0,
-          time_features=64,
-        ),
-        video_init='random',
-        chunk_places='chunk',
-        dtype='float32',
-      ),
+      model=presets.preset('tiny'),
       objective=objective.ObjectiveConfig(text_weight=0.1, film_start=False),
       train=loop.TrainConfig(
         steps=8000,
