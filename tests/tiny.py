@@ -1,6 +1,7 @@
 """A model small enough to test every law on, and rows to feed it."""
 
 from collections.abc import Sequence
+import dataclasses
 
 from flax import nnx
 import jax
@@ -37,7 +38,9 @@ STORY = story_lib.Story(
 
 
 def config(**changes) -> model_lib.ModelConfig:
-  """A ModelConfig in fp32; `changes` are fields of the towers."""
+  """A ModelConfig in fp32; `changes` are fields of it or of its towers."""
+  fields = {field.name for field in dataclasses.fields(model_lib.ModelConfig)}
+  whole = {name: changes.pop(name) for name in fields & set(changes)}
   towers = dict(
     width=32,
     depth=2,
@@ -48,7 +51,7 @@ def config(**changes) -> model_lib.ModelConfig:
     query_key_norm=True,
     remat='none',
   )
-  return model_lib.ModelConfig(
+  small = model_lib.ModelConfig(
     vocabulary=32,
     towers=tower.MotConfig(**towers | changes),
     frames=frames.FramesConfig(
@@ -63,6 +66,7 @@ def config(**changes) -> model_lib.ModelConfig:
     video_init='random',
     dtype='float32',
   )
+  return dataclasses.replace(small, **whole)
 
 
 def model(seed: int = 0, **changes) -> model_lib.Tv2tv:
