@@ -53,3 +53,94 @@ def test_a_story_that_does_not_fit_is_named(small):
     ValueError, match=r'15 text tokens.*4 chunks does not fit'
   ):
     _lay_out('tv2tv', **small)
+
+
+def test_several_stories_stand_one_after_another_from_place_zero():
+  other = tiny.STORY._replace(prompt=(5,), words=((), (6,)), ended=False)
+  kwargs = dict(special=tiny.SPECIAL, span=4)
+  row = story_lib.lay_out(
+    [tiny.STORY, other], 'tv2tv', text_length=30, chunks=7, **kwargs
+  )
+  text = chunk = 0
+  for number, story in enumerate((tiny.STORY, other)):
+    alone = story_lib.lay_out(
+      [story], 'tv2tv', text_length=30, chunks=7, **kwargs
+    )
+    count = int((alone.story >= 0).sum())
+    mine = slice(text, text + count)
+    for field in ('tokens', 'kind', 'index'):
+      np.testing.assert_array_equal(
+        getattr(row, field)[mine], getattr(alone, field)[:count]
+      )
+    segment = alone.segment[:count]
+    np.testing.assert_array_equal(
+      row.segment[mine], np.where(segment < 0, -1, segment + chunk)
+    )
+    chunks = slice(chunk, chunk + len(story.words))
+    np.testing.assert_array_equal(
+      row.chunk_index[chunks], alone.chunk_index[: len(story.words)]
+    )
+    assert (row.story[mine] == number).all()
+    assert (row.chunk_story[chunks] == number).all()
+    text, chunk = mine.stop, chunks.stop
+  assert (row.story[text:] == story_lib.NOBODY).all()
+  assert (row.chunk_story[chunk:] == story_lib.NOBODY).all()
+
+
+def test_slots_keep_room_before_every_chunk():
+  slots = story_lib.Slots(prompt=3, words=5)
+  close = _lay_out('tv2tv')
+  roomy = _lay_out('tv2tv', text_length=26, slots=slots)
+  assert _said(roomy) == _said(close)
+  for field in ('index', 'segment', 'kind'):
+    np.testing.assert_array_equal(
+      getattr(roomy, field)[roomy.story >= 0],
+      getattr(close, field)[close.story >= 0],
+    )
+  np.testing.assert_array_equal(roomy.chunk_index, close.chunk_index)
+  for chunk in range(4):
+    end = 3 + 5 * (chunk + 1)
+    before = roomy.index[:end][roomy.story[:end] >= 0]
+    after = roomy.index[end:][roomy.story[end:] >= 0]
+    assert before.max() < roomy.chunk_index[chunk] < after.min()
+
+
+def test_words_over_a_slot_are_named():
+  with pytest.raises(
+    ValueError, match=r'before chunk 1 of story 0 does not fit its slot'
+  ):
+    _lay_out('tv2tv', text_length=26, slots=story_lib.Slots(3, 3))
+
+
+def _text(seconds, *tokens):
+  return story_lib.Text(seconds, tokens)
+
+
+def test_words_stand_before_the_chunk_of_their_time():
+  """Text that shares its time with a chunk comes first (paper, sequence)."""
+  story = story_lib.in_time(
+    (7,),
+    [_text(0.1, 9), _text(0.25, 10), _text(0.25, 11), _text(0.6, 12)],
+    [0.0, 0.25, 0.5, 0.75],
+    ended=True,
+  )
+  expected = ((), (9, 10, 11), (), (12,))
+  assert story == story_lib.Story((7,), expected, True)
+
+
+@pytest.mark.parametrize(
+  'texts,chunks,said',
+  [
+    (
+      [0.5, 0.25],
+      [0.0, 1.0],
+      r'text 1 is at 0.25 s, text 0 before it at 0.5 s',
+    ),
+    ([], [0.0, 0.5, 0.5], r'chunk 2 is at 0.5 s, chunk 1 before it at 0.5 s'),
+    ([0.5, 1.25], [0.0, 1.0], r'text 1 at 1.25 s .* the last begins at 1.0 s'),
+    ([0.5], [], r'text 0 at 0.5 s has no chunk .* there is none'),
+  ],
+)
+def test_times_out_of_order_are_named(texts, chunks, said):
+  with pytest.raises(ValueError, match=said):
+    story_lib.in_time((), [_text(t, 9) for t in texts], chunks, ended=False)

@@ -103,3 +103,79 @@ def test_chances_are_used():
   for change in (dict(drop_words=1.0), dict(flip=1.0), dict(time_mean=2.0)):
     config = dataclasses.replace(_QUIET, **change)
     assert _metrics(_batch(tiny.STORY), config)[0] != pytest.approx(base)
+
+
+_PAIR = [tiny.STORY, tiny.STORY._replace(prompt=(5,), words=((), (13,), ()))]
+
+
+def test_room_between_words_changes_no_loss():
+  """Each token's next one is found behind the padding of its slot."""
+  losses = []
+  for slots in (None, story_lib.Slots(3, 6)):
+    row = tiny.row(_PAIR, text_length=60, chunks=8, slots=slots)
+    batch = {**row._asdict(), 'latents': tiny.latents(0, 1, 8)}
+    losses.append(_metrics(batch)[1])
+  assert losses[0] == pytest.approx(losses[1], rel=1e-4, nan_ok=True)
+
+
+def test_stories_in_one_row_lose_what_they_lose_alone():
+  """Token by token and chunk by chunk; no story predicts the next one."""
+  together = tiny.row(_PAIR, text_length=40, chunks=8)
+  counted = 0
+  for row in [tiny.row(story, text_length=40, chunks=8) for story in _PAIR]:
+    counted += _learned_tokens(row)
+  assert _learned_tokens(together) == counted
+  given = dataclasses.replace(_QUIET, film_start=False)
+  learned = objective._learned(together, given)
+  expected = [False, True, True, True, False, True, True, False]
+  np.testing.assert_array_equal(learned[0], expected)
+
+
+def _learned_tokens(row):
+  """How many tokens of a row have a gradient."""
+  gone = jnp.zeros(row.tokens.shape, bool)
+  logits = jnp.zeros((*row.tokens.shape, 32))
+  total = jax.grad(lambda logits: objective._text_loss(logits, row, gone)[0])(
+    logits
+  )
+  return int((np.abs(total).sum(axis=-1) > 0).sum())
+
+
+def test_words_dropped_in_one_story_move_no_other():
+  row = tiny.row(_PAIR, text_length=40, chunks=8)
+  drop = jnp.zeros((1, 8), bool).at[0, 1].set(True)
+  found = dropout.without(row, dropout.dropped_words(row, drop))
+  silent = [tiny.STORY._replace(words=((), (), (), (11,))), _PAIR[1]]
+  expected = tiny.row(silent, text_length=40, chunks=8)
+  np.testing.assert_array_equal(found.chunk_index, expected.chunk_index)
+  there = np.asarray(found.story[0]) >= 0
+  count = int(there.sum())
+  for field in ('tokens', 'index', 'story'):
+    np.testing.assert_array_equal(
+      getattr(found, field)[:, there], getattr(expected, field)[:, :count]
+    )
+
+
+def test_losses_are_told_by_kind_and_by_time():
+  metrics = _metrics(_batch(tiny.STORY))[1]
+  kinds = {f'text/{kind}' for kind in ('word', 'bof', 'eof', 'eos')}
+  times = {f'video/t{i}' for i in range(4)}
+  assert metrics.keys() == kinds | times | {'text', 'video'}
+  assert all(np.isfinite(metrics[kind]) for kind in kinds)
+  unended = _metrics(_batch(tiny.STORY._replace(ended=False)))[1]
+  assert np.isnan(unended['text/eos'])
+
+
+def test_a_key_is_used_once(monkeypatch):
+  """Every draw has a key of its own, folded from the step's."""
+  model, seen, fold_in = tiny.model(), [], jax.random.fold_in
+
+  def noted(key, use):
+    seen.append(int(use))
+    return fold_in(key, use)
+
+  monkeypatch.setattr(jax.random, 'fold_in', noted)
+  monkeypatch.setattr(jax.random, 'split', None)
+  loss = functools.partial(objective.objective, config=_QUIET)
+  jax.eval_shape(loss, model, _batch(tiny.STORY), jax.random.key(0))
+  assert sorted(seen) == list(range(6))
