@@ -19,8 +19,16 @@ from tv2tv_jax import sharding
 _CACHE = '~/.cache/tv2tv_jax'
 
 
-def app(main: Callable[[Sequence[str]], None], *, mesh: bool = True) -> None:
+def app(
+  main: Callable[[Sequence[str]], None],
+  *,
+  mesh: bool = True,
+  arguments: int = 0,
+) -> None:
   """Runs `main`, under a mesh of all devices unless it films on one.
+
+  It gets as many words of the command line that are no flags as `arguments`
+  says, or fewer; one more is an error.
 
   An error in values or files, or a loss that is not finite, becomes one line
   on standard error and exit status 2; an interrupt exit status 130. Anything
@@ -31,8 +39,8 @@ def app(main: Callable[[Sequence[str]], None], *, mesh: bool = True) -> None:
   def guarded(argv: Sequence[str]) -> None:
     if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
       jax.config.update('jax_compilation_cache_dir', _compilation_cache())
-    if len(argv) > 1:
-      raise absl_app.UsageError(f'unexpected argument {argv[1]!r}')
+    if len(argv) > 1 + arguments:
+      raise absl_app.UsageError(f'unexpected argument {argv[1 + arguments]!r}')
     if not flags.FLAGS['verbosity'].present:
       # Libraries tell of every file they open; progress bars tell enough.
       logging.set_verbosity(logging.ERROR)

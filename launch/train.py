@@ -7,6 +7,8 @@ r"""Trains TV2TV on encoded stories.
 DIR gets checkpoints, `metrics.jsonl`, `report.json`, copies of the VAE and the
 tokenizer, and some starting frames: it can tell stories on its own. Run the
 command again to go on after an interruption; a finished run is left as it is.
+With `--config.sources.text_tower=CONVERTED`, which `launch.convert` wrote, the
+towers begin with its weights.
 Any field of the config can be set: `--config.a.b=v`.
 """
 
@@ -29,8 +31,10 @@ from data_pipelines import pipeline
 from data_pipelines import tokenize
 from launch import run as run_lib
 from launch import storyteller
+from launch import weights
 from tv2tv_jax import config as config_lib
 from tv2tv_jax import sharding
+from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import objective
 from tv2tv_jax.train import workdir as workdir_lib
@@ -55,7 +59,7 @@ def main(_) -> None:
         f'config.sources.{name} is {path!r}, which is not there: give it by '
         f'--config.sources.{name}=PATH'
       )
-  tokenizer = tokenize.SentencePieceTokenizer(run.sources.tokenizer)
+  tokenizer = tokenize.load(run.sources.tokenizer)
   if tokenizer.vocab_size > run.model.vocabulary:
     raise ValueError(
       f'{run.sources.tokenizer} has {tokenizer.vocab_size} pieces, more than '
@@ -73,15 +77,21 @@ def main(_) -> None:
     fingerprint=fingerprint,
   )
   batches = stories('train', config=run.data)
+  begin = None
+  if run.sources.text_tower and not checkpoint.begun(workdir):
+    begin = weights.beginning(pathlib.Path(run.sources.text_tower), run.model)
   workdir_lib.claim(workdir, run)
   _keep(run, workdir)
   state = loop.train(
     lambda key: model_lib.Tv2tv(run.model, rngs=nnx.Rngs(key)),
-    functools.partial(objective.objective, config=run.objective),
+    functools.partial(
+      objective.objective, config=run.objective, plan=pipeline.plan(run.data)
+    ),
     batches,
     run.train,
     workdir,
     evaluate=_judge(run, stories('test', config=run.data)),
+    begin=begin,
   )
   report = workdir / 'report.json'
   if not report.exists():
@@ -97,8 +107,9 @@ def main(_) -> None:
 def _keep(run: schema.StoryRun, workdir: pathlib.Path) -> None:
   """Copies into the workdir what telling stories needs beside the model."""
   metadata = pathlib.Path(run.sources.latents) / latents_data.METADATA
+  tokenizer = tokenize.find(run.sources.tokenizer)
   for name, source in (
-    ('tokenizer.model', pathlib.Path(run.sources.tokenizer)),
+    (f'tokenizer{tokenizer.suffix}', tokenizer),
     (latents_data.METADATA, metadata),
   ):
     if not (workdir / name).exists():
@@ -121,7 +132,11 @@ def _judge(
   count = max(1, run.held_out // run.data.batch)
   held_out = list(itertools.islice(batches, count))
   quiet = dataclasses.replace(run.objective, drop_words=0.0, flip=0.0)
-  judge = jax.jit(functools.partial(objective.objective, config=quiet))
+  judge = jax.jit(
+    functools.partial(
+      objective.objective, config=quiet, plan=pipeline.plan(run.data)
+    )
+  )
 
   def evaluate(model: nnx.Module) -> dict[str, float]:
     losses = [

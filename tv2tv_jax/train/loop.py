@@ -22,6 +22,7 @@ from tv2tv_jax.train import step as step_lib
 from tv2tv_jax.typing import Metrics
 from tv2tv_jax.typing import PrngKey
 
+Begin = Callable[[nnx.Module], nnx.Module]
 Evaluate = Callable[[nnx.Module], Mapping[str, float]]
 
 
@@ -62,6 +63,7 @@ def train(
   workdir: pathlib.Path,
   *,
   evaluate: Evaluate | None = None,
+  begin: Begin | None = None,
 ) -> state_lib.TrainState:
   """Trains, or goes on training, what is in `workdir`.
 
@@ -73,6 +75,7 @@ def train(
     config: how long, how fast, what is kept.
     workdir: gets `checkpoints/` and `metrics.jsonl`.
     evaluate: figures of the averaged model, for the metrics.
+    begin: what to make of the model at birth; it may give up its argument.
 
   Returns:
     The state at the end; at once where the run was over before.
@@ -83,8 +86,8 @@ def train(
   workdir.mkdir(parents=True, exist_ok=True)
   transformation = optimizer_lib.direction(config.optimizer)
 
-  def birth(key: PrngKey) -> state_lib.TrainState:
-    return state_lib.born(init(key), transformation)
+  def state_of(model: nnx.Module) -> state_lib.TrainState:
+    return state_lib.born(model, transformation)
 
   # Threefry would take the compiler five times as long to draw parameters.
   birth_key = jax.random.key(config.seed, impl='rbg')
@@ -92,10 +95,13 @@ def train(
   with checkpoint.Checkpoints(
     workdir, every=config.save_every, keep=config.keep
   ) as checkpoints:
-    abstract = sharding.abstract(birth, birth_key)
+    abstract = sharding.abstract(lambda key: state_of(init(key)), birth_key)
     state = checkpoints.restore(abstract, batches)
     if state is None:
-      state = jax.jit(birth)(birth_key)
+      model = jax.jit(init)(birth_key)
+      model = begin(model) if begin else model
+      state = jax.jit(state_of, donate_argnums=0)(model)
+      del model
     if float(state.progress) < 1.0:
       step = jax.jit(
         functools.partial(
