@@ -66,7 +66,8 @@ def test_rotations_depend_on_distance_alone():
 
   def scores(shift):
     at = jnp.arange(5)[None] + shift
-    q, k = (rope.rotated(x, at, turns) for x in (query, key))
+    turn = rope.turn(at, turns)
+    q, k = (rope.rotated(x, turn) for x in (query, key))
     return jnp.einsum('bqkh,bskh->bkqs', q, k)
 
   np.testing.assert_allclose(scores(0), scores(900), atol=1e-3)

@@ -13,6 +13,7 @@ from tv2tv_jax.interleave import timeline
 from tv2tv_jax.mot import cache as cache_lib
 from tv2tv_jax.mot import tower
 from tv2tv_jax.nn import attention
+from tv2tv_jax.nn import rope
 
 Streams = streams_lib.Streams
 _MODALITY = {'text': 'text', 'clean': 'video', 'noisy': 'video'}
@@ -34,13 +35,13 @@ class Sight(NamedTuple):
   """Who sees whom, the same in every layer.
 
   Attributes:
-    index: places of the tokens of each stream.
+    turn: by which the queries and keys of each stream are turned.
     past: what each piece sees of cache, text and clean video. A noisy token
       also sees its own chunk, which needs no mask.
     chunks: noisy chunks of a row.
   """
 
-  index: Streams
+  turn: Streams
   past: tuple[Glance, ...]
   chunks: int
 
@@ -67,7 +68,10 @@ def sight(
   """
   if all(part is None for part in (cached, places.text, places.clean)):
     raise ValueError('a noisy chunk needs a past: a cache, text or clean video')
-  index = Streams(*(part and part.index for part in places))
+  frequency = rope.frequencies(config.head_width, config.rope)
+  turn = Streams(
+    *(part and rope.turn(part.index, frequency) for part in places)
+  )
   lengths = Streams(*(part and part.index.shape[1] for part in places))
   glances = []
   for piece in plan_lib.pieces(plan, lengths, chunks):
@@ -86,7 +90,7 @@ def sight(
       sink=config.sink,
     )
     glances.append(Glance(piece, attention.bias(seen)))
-  return Sight(index, tuple(glances), chunks)
+  return Sight(turn, tuple(glances), chunks)
 
 
 def _rows(places: timeline.Timeline, begin: int, end: int) -> timeline.Timeline:
@@ -117,8 +121,9 @@ class Block(nnx.Module):
     brought = {}
     for modality, members in self._by_tower(x).items():
       tokens = streams_lib.joined(*(getattr(x, m) for m in members))
-      index = streams_lib.joined(*(getattr(sight.index, m) for m in members))
-      projected = getattr(self, modality).project(tokens, index)
+      turns = zip(*(getattr(sight.turn, m) for m in members), strict=True)
+      turn = rope.Turn(*(streams_lib.joined(*each) for each in turns))
+      projected = getattr(self, modality).project(tokens, turn)
       pieces = (jnp.split(a, _ends(x, members), axis=-2) for a in projected)
       for member, *each in zip(members, *pieces, strict=True):
         brought[member] = tower.Projected(*each)

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from flax import nnx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from tv2tv_jax.nn import dense
 from tv2tv_jax.nn import feed_forward
@@ -85,9 +85,7 @@ class Tower(nnx.Module):
       d, config.hidden, rngs=rngs, last=last
     )
 
-  def project(
-    self, x: Float[Array, 'B L D'], index: Int[Array, 'B L']
-  ) -> Projected:
+  def project(self, x: Float[Array, 'B L D'], turn: rope_lib.Turn) -> Projected:
     """Queries, keys and values; the first two turned to their places."""
     x = self.attention_norm(x)
     narrow = ('batch', 'length', 'heads', 'head_dim')
@@ -96,10 +94,9 @@ class Tower(nnx.Module):
     if self.config.query_key_norm:
       query = norm.unit_rms(query).astype(x.dtype)
       key = norm.unit_rms(key).astype(x.dtype)
-    turns = rope_lib.frequencies(self.config.head_width, self.config.rope)
     return Projected(
-      jnp.moveaxis(rope_lib.rotated(query, index, turns), 1, 3),
-      jnp.moveaxis(rope_lib.rotated(key, index, turns), 1, 2),
+      jnp.moveaxis(rope_lib.rotated(query, turn), 1, 3),
+      jnp.moveaxis(rope_lib.rotated(key, turn), 1, 2),
       jnp.moveaxis(value, 1, 2),
     )
 

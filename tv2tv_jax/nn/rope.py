@@ -8,6 +8,7 @@ pretrained on `original_length` places reads longer texts: wavelengths above
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -44,15 +45,25 @@ def frequencies(width: int, config: RopeConfig) -> Float[Array, 'half']:
   return jnp.asarray(scaled, jnp.float32)
 
 
-def rotated(
-  x: Float[Array, 'B S *heads H'],
-  index: Int[Array, 'B S'],
-  frequency: Float[Array, 'half'],
-) -> Float[Array, 'B S *heads H']:
-  """Turns channel pairs `(i, i + H/2)` by `index * frequency[i]`, in fp32."""
+class Turn(NamedTuple):
+  """Where each pair of channels points at the places of tokens, fp32."""
+
+  cosine: Float[Array, 'B S half']
+  sine: Float[Array, 'B S half']
+
+
+def turn(index: Int[Array, 'B S'], frequency: Float[Array, 'half']) -> Turn:
+  """The turn by `index * frequency[i]`, once for all layers."""
   angle = index[:, :, None].astype(jnp.float32) * frequency
-  angle = angle.reshape(angle.shape[:2] + (1,) * (x.ndim - 3) + (-1,))
-  cosine, sine = jnp.cos(angle), jnp.sin(angle)
+  return Turn(jnp.cos(angle), jnp.sin(angle))
+
+
+def rotated(
+  x: Float[Array, 'B S *heads H'], turn: Turn
+) -> Float[Array, 'B S *heads H']:
+  """Turns channel pairs `(i, i + H/2)`, in fp32."""
+  heads = (1,) * (x.ndim - 3)
+  cosine, sine = (t.reshape(*t.shape[:2], *heads, -1) for t in turn)
   a, b = jnp.split(x.astype(jnp.float32), 2, axis=-1)
   turned = jnp.concatenate(
     [a * cosine - b * sine, b * cosine + a * sine], axis=-1
