@@ -1,0 +1,1 @@
+"""Measurements beside other systems: never part of the test suite."""
