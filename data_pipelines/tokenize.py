@@ -66,6 +66,11 @@ class SentencePieceTokenizer:
         )
     self.special = tokens.SpecialTokens(**ids)
     self.vocab_size = self._model.vocab_size()
+    self.silent = frozenset(
+      i
+      for i in range(self.vocab_size)
+      if self._model.is_control(i) or self._model.is_unknown(i)
+    )
 
   def encode(self, text: str) -> list[int]:
     """The ids of a text, without special tokens; none for ''."""
@@ -98,7 +103,7 @@ class HuggingFaceTokenizer:
     self._model.no_truncation()
     added = self._model.get_added_tokens_decoder().items()
     special = {token.content: i for i, token in added if token.special}
-    self._special = frozenset(special.values())
+    self.silent = frozenset(special.values())
     ids = {}
     for role, names in _LLAMA_3.items():
       known = [special[name] for name in names if name in special]
@@ -123,7 +128,7 @@ class HuggingFaceTokenizer:
     # The library forgets this when a tokenizer is copied or sent elsewhere.
     self._model.encode_special_tokens = True
     ids = self._model.encode(text, add_special_tokens=False).ids
-    if not self._special.isdisjoint(ids):
+    if not self.silent.isdisjoint(ids):
       raise ValueError(
         f'{self._path}: the text {text!r} encodes to a special token; take a '
         'tokenizer.json whose special tokens are no pieces of its model'

@@ -22,6 +22,7 @@ class Numbers:
 
   special = SPECIAL
   vocab_size = 30  # Two fewer than the model has room for.
+  silent = frozenset((*SPECIAL, 5))
 
   def encode(self, text: str) -> list[int]:
     """The ids of a text."""

@@ -24,10 +24,18 @@ class SpecialTokens(NamedTuple):
 
 @runtime_checkable
 class Tokenizer(Protocol):
-  """Text to token ids and back; words never encode to a special token."""
+  """Text to token ids and back; words never encode to a special token.
+
+  Attributes:
+    special: the tokens with a role.
+    vocab_size: tokens that exist.
+    silent: every token that is no text, those with a role among them; no
+      story has words of them.
+  """
 
   special: SpecialTokens
   vocab_size: int
+  silent: frozenset[int]
 
   def encode(self, text: str) -> list[int]:
     """The ids of a text, without special tokens."""

@@ -96,7 +96,10 @@ class Director:
       functools.partial(
         words_lib.write,
         grammar=words_lib.Grammar(
-          tokenizer.special, tokenizer.vocab_size, config.words_budget
+          tokenizer.special,
+          tokenizer.silent,
+          tokenizer.vocab_size,
+          config.words_budget,
         ),
         temperature=config.temperature,
       )

@@ -17,12 +17,14 @@ class Grammar(NamedTuple):
   """What may be written.
 
   Attributes:
-    special: the tokens that are no words.
+    special: the tokens with a role.
+    silent: every token that is no text.
     vocabulary: tokens that exist; the model may have room for more.
     budget: words before one chunk at most.
   """
 
   special: tokens_lib.SpecialTokens
+  silent: frozenset[int]
   vocabulary: int
   budget: int
 
@@ -65,8 +67,8 @@ def write(
     grammar: which tokens may come, and how many.
     temperature: of the softmax; zero takes the likeliest token.
   """
-  special, vocabulary, budget = grammar
-  banned = jnp.array([special.pad, special.bos, special.eof])
+  special, silent, vocabulary, budget = grammar
+  banned = jnp.array(sorted(silent - {special.bof, special.eos}))
   batch = active.shape[0]
 
   def unfinished(carry: tuple[Written, Bool[Array, 'B']]) -> Bool[Array, '']:
