@@ -19,7 +19,8 @@ class Sources:
   Attributes:
     latents: the dataset that `launch.encode` wrote.
     vae: the finished workdir of the VAE that made it.
-    tokenizer: the file that `launch.tokenize` wrote.
+    tokenizer: the file that `launch.tokenize` wrote, or a `tokenizer.json` of
+      Llama 3, or a folder that holds one.
     text_tower: the folder that `launch.convert` wrote, whose weights the text
       tower begins with; '' for none.
   """

@@ -2,7 +2,7 @@ r"""Trains TV2TV on encoded stories.
 
   python -m launch.train --config configs/doom.py --workdir DIR \
       --config.sources.latents=LATENTS --config.sources.vae=VAE_WORKDIR \
-      --config.sources.tokenizer=TOKENIZER.model
+      --config.sources.tokenizer=TOKENIZER
 
 DIR gets checkpoints, `metrics.jsonl`, `report.json`, copies of the VAE and the
 tokenizer, and some starting frames: it can tell stories on its own. Run the

@@ -13,8 +13,6 @@ import argparse
 import collections
 import functools
 import os
-import pathlib
-import platform
 import time
 
 from flax import nnx
@@ -24,6 +22,7 @@ import numpy as np
 import optax
 import torch
 
+from launch import figures
 from tests.benchmarks import torch_mot
 from tv2tv_jax.interleave import plan as plan_lib
 from tv2tv_jax.interleave import streams as streams_lib
@@ -180,16 +179,6 @@ def _check(ours: Ours, theirs: Theirs) -> None:
     raise ValueError('the two do not do the same work')
 
 
-def _processor() -> str:
-  """The processor's name, where Linux tells it."""
-  lines = pathlib.Path('/proc/cpuinfo')
-  if lines.exists():
-    for line in lines.read_text().splitlines():
-      if line.startswith('model name'):
-        return line.partition(':')[2].strip()
-  return platform.machine()
-
-
 def _timed(rounds: int, **runs) -> dict[str, list[float]]:
   """Seconds of every run, in turn, five at a time."""
   times = collections.defaultdict(list)
@@ -228,7 +217,8 @@ def main() -> None:
     _check(ours, each)
   count = sum(leaf.size for leaf in jax.tree.leaves(ours.model))
   print(
-    f'{count:,} parameters, {os.cpu_count()} cores of {_processor()}, '
+    f'{count:,} parameters, {os.cpu_count()} cores of '
+    f'{figures.machine()["cpu"]}, '
     f'jax {jax.__version__}, torch {torch.__version__}; '
     f'checked and compiled in {time.perf_counter() - begin:.0f} s'
   )
