@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from tests import tiny
+from tv2tv_jax import sharding
+from tv2tv_jax.interleave import plan as plan_lib
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.train import dropout
 from tv2tv_jax.train import objective
@@ -179,3 +181,25 @@ def test_a_key_is_used_once(monkeypatch):
   loss = functools.partial(objective.objective, config=_QUIET)
   jax.eval_shape(loss, model, _batch(tiny.STORY), jax.random.key(0))
   assert sorted(seen) == list(range(6))
+
+
+@pytest.mark.parametrize('shape', [(2, 2, 2), (1, 8, 1)])
+def test_every_mesh_gives_the_same_loss(shape):
+  """Of packed rows in slots, with words dropped and chunks flipped."""
+  row = tiny.row(
+    *[_PAIR] * 8, text_length=60, chunks=8, slots=story_lib.Slots(3, 6)
+  )
+  batch = {**row._asdict(), 'latents': tiny.latents(0, 8, 8)}
+  config = objective.ObjectiveConfig(drop_words=0.5, flip=0.5)
+  plan = plan_lib.in_slots(8, 3, 6)
+
+  def loss(batch, key):
+    return objective.objective(
+      tiny.model(), batch, key, config=config, plan=plan
+    )[0]
+
+  expected = jax.jit(loss)(batch, jax.random.key(0))
+  with jax.set_mesh(sharding.make_mesh(shape)):
+    placed = sharding.put_batch(batch)
+    found = jax.jit(loss)(placed, jax.random.key(0))
+  np.testing.assert_allclose(found, expected, rtol=1e-5)
