@@ -15,7 +15,7 @@ from tv2tv_jax import config
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import optimizer
 from tv2tv_jax.train import vae as run
-from tv2tv_jax.vae import vae
+from tv2tv_jax.vae import folds
 
 
 def get_config() -> config_dict.ConfigDict:
@@ -23,7 +23,7 @@ def get_config() -> config_dict.ConfigDict:
   return config.to_config_dict(
     run.VaeRun(
       data=run.VaeData(chunks=3, batch=4),
-      vae=vae.VaeConfig(
+      vae=folds.FoldsConfig(
         encoder_folds=((4, 8, 8),),
         encoder_widths=(128,),
         encoder_depths=(2,),

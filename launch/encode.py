@@ -23,6 +23,7 @@ from launch import clips as clips_lib
 from launch import run as run_lib
 from tv2tv_jax import sharding
 from tv2tv_jax.train import vae as train_vae
+from tv2tv_jax.train import vae_folder
 from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.vae import latents as latents_lib
 from tv2tv_jax.vae import vae as vae_lib
@@ -79,7 +80,7 @@ def main(_) -> None:
       )
     print(f'{_OUT.value}: is there already')
     return
-  model = train_vae.restored(workdir)
+  model = vae_folder.restored(workdir)
   encode = encoder(model, statistics, step, _PIECE.value)
   count = 0
   with records_lib.write_latents(_OUT.value, metadata) as write:

@@ -24,7 +24,7 @@ from launch import run as run_lib
 from launch import witness
 from tv2tv_jax.evaluate import obedience
 from tv2tv_jax.evaluate import pictures
-from tv2tv_jax.train import vae as train_vae
+from tv2tv_jax.train import vae_folder
 from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.vae import vae as vae_lib
 
@@ -62,7 +62,7 @@ def main(_) -> None:
     seeds=_SEEDS.value,
     window=_WINDOW.value,
   )
-  vae = train_vae.restored(workdir / 'vae')
+  vae = vae_folder.restored(workdir / 'vae')
   real = witness.footage(_RECORDS.value, vae)
   reader = witness.train(
     _RECORDS.value, vae, out / 'evaluate' / 'inverse_dynamics'

@@ -19,6 +19,7 @@ from data_pipelines import tokenize
 from tv2tv_jax.sample import rollout
 from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import vae as train_vae
+from tv2tv_jax.train import vae_folder
 from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.tv2tv import model as model_lib
 from tv2tv_jax.vae import latents as latents_lib
@@ -198,7 +199,7 @@ def _vae(
 ) -> tuple[vae_lib.Vae, latents_lib.LatentStatistics]:
   """The VAE of a workdir, and the statistics of its latents."""
   statistics, _ = latents_lib.load(workdir / 'latents.json')
-  return train_vae.restored(workdir), statistics
+  return vae_folder.restored(workdir), statistics
 
 
 def _encoded(

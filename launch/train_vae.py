@@ -60,7 +60,7 @@ def main(_) -> None:
     state = loop.train(
       _init(run),
       lambda model, batch, key: train_vae.loss(
-        model, train_vae.pixels(batch['frames']), key, run.loss
+        model.vae, train_vae.pixels(batch['frames']), key, run.loss
       ),
       pipeline.clips(
         run.data.records,
@@ -71,7 +71,7 @@ def main(_) -> None:
       ),
       run.train,
       workdir,
-      evaluate=lambda model: _figures(_judged(model, held_out)[0]),
+      evaluate=lambda model: _figures(_judged(model.vae, held_out)[0]),
     )
     _finish(run, state, held_out, workdir)
   report = json.loads(report_path.read_text())
@@ -99,7 +99,7 @@ def _clips(
 def _init(run: train_vae.VaeRun):
   """Makes the VAE from a key, with the linear path started from the data."""
   start = None
-  if run.vae.linear_path:
+  if getattr(run.vae, 'linear_path', False):
     stride = run.vae.stride[0]
     blocks = np.concatenate(
       [
@@ -109,9 +109,11 @@ def _init(run: train_vae.VaeRun):
     )
     start = vae_lib.components(run.vae, train_vae.pixels(blocks))
 
-  def init(key: jax.Array) -> vae_lib.Vae:
-    vae = vae_lib.Vae(run.vae, rngs=nnx.Rngs(key))
-    return vae_lib.start_from_components(vae, start) if start else vae
+  def init(key: jax.Array) -> train_vae.Trainee:
+    trainee = train_vae.Trainee(run, rngs=nnx.Rngs(key))
+    if start:
+      vae_lib.start_from_components(trainee.vae, start)
+    return trainee
 
   return init
 
@@ -155,13 +157,15 @@ def _finish(
   )
   moments = latents_lib.no_moments(run.vae.latent_channels)
   for clips in _clips(run, 'train', run.data.statistics):
-    latents = encode(state.ema, sharding.put_batch(clips))
+    latents = encode(state.ema.vae, sharding.put_batch(clips))
     moments = latents_lib.add(moments, jax.device_get(latents))
-  fingerprint = latents_lib.fingerprint(state.ema, config_lib.to_json(run.vae))
+  fingerprint = latents_lib.fingerprint(
+    state.ema.vae, config_lib.to_json(run.vae)
+  )
   latents_lib.save(
     workdir / 'latents.json', latents_lib.statistics(moments), fingerprint
   )
-  decibels, again = _judged(state.ema, held_out)
+  decibels, again = _judged(state.ema.vae, held_out)
   _sheet(np.concatenate(held_out), again, workdir / 'reconstructions.png')
   records = metrics.read(workdir / 'metrics.jsonl')
   report = {

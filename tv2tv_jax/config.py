@@ -40,7 +40,7 @@ def from_config_dict(
   """The dataclass that `values` describes.
 
   Args:
-    schema: a frozen dataclass, possibly of dataclasses.
+    schema: a frozen dataclass, possibly of dataclasses, or of unions of them.
     values: a ConfigDict, or the mapping that `to_json` wrote.
     where: the path of `values`, for errors.
 
@@ -55,7 +55,7 @@ def from_config_dict(
   kwargs = {}
   for name, value in values.items():
     path = f'{where}.{name}'
-    kind = hints[name]
+    kind = _chosen(hints[name], value, path)
     if dataclasses.is_dataclass(kind):
       kwargs[name] = from_config_dict(kind, value, path)
     else:
@@ -74,11 +74,29 @@ def differences(one: Any, other: Any, where: str = 'config') -> list[str]:
   for field in dataclasses.fields(one):
     a, b = getattr(one, field.name), getattr(other, field.name)
     path = f'{where}.{field.name}'
-    if dataclasses.is_dataclass(a):
+    if dataclasses.is_dataclass(a) and type(a) is type(b):
       lines += differences(a, b, path)
     elif a != b:
       lines.append(f'{path} is {a!r}, was {b!r}')
   return lines
+
+
+def _chosen(kind: Any, value: Any, path: str) -> Any:
+  """The dataclass that `value` is of, where `kind` is a union of several.
+
+  They are told apart by their first field, a Literal that is its default.
+  """
+  choices = [a for a in typing.get_args(kind) if dataclasses.is_dataclass(a)]
+  if not choices:
+    return kind
+  tag = dataclasses.fields(choices[0])[0].name
+  names = {dataclasses.fields(choice)[0].default: choice for choice in choices}
+  name = value.get(tag)
+  if name not in names:
+    raise ValueError(
+      f'{path}.{tag} is {name!r}; choose one of {", ".join(map(repr, names))}'
+    )
+  return names[name]
 
 
 def _some(kind: Any) -> Any:

@@ -7,7 +7,6 @@ import pytest
 from tests.interop import folders
 from tv2tv_jax.interop import llama
 from tv2tv_jax.interop import llama_config
-from tv2tv_jax.nn import norm
 from tv2tv_jax.nn import rope
 
 _LLAMA3 = {
@@ -80,10 +79,6 @@ def test_names_on_disk_are_those_that_are_written(tmp_path):
   for names in llama.stored(source.model).values():
     asked |= {names} if isinstance(names, str) else set(names)
   assert asked == written
-
-
-def test_the_norms_are_llamas():
-  assert norm.RmsNorm(4).epsilon == llama_config.EPSILON
 
 
 @pytest.mark.parametrize(

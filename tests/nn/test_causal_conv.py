@@ -20,7 +20,11 @@ _run = jax.jit(lambda layer, x, past=None: layer(x, past))
 
 def _layer(kernel=(3, 3, 3), lowering='planes') -> causal_conv.CausalConv3d:
   return causal_conv.CausalConv3d(
-    3, 5, kernel, rngs=nnx.Rngs(0), lowering=lowering
+    3,
+    5,
+    kernel,
+    rngs=nnx.Rngs(0),
+    config=causal_conv.ConvConfig(lowering=lowering),
   )
 
 

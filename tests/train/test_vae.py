@@ -9,9 +9,10 @@ from tv2tv_jax.train import optimizer
 from tv2tv_jax.train import state
 from tv2tv_jax.train import step
 from tv2tv_jax.train import vae as loss_lib
+from tv2tv_jax.vae import folds
 from tv2tv_jax.vae import vae as vae_lib
 
-CONFIG = vae_lib.VaeConfig(
+CONFIG = folds.FoldsConfig(
   encoder_widths=(24,),
   encoder_depths=(1,),
   decoder_widths=(24, 8),

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from tv2tv_jax import sharding
+from tv2tv_jax.vae import folds
 from tv2tv_jax.vae import vae as vae_lib
 
-SMALL = vae_lib.VaeConfig(
+SMALL = folds.FoldsConfig(
   encoder_folds=((4, 8, 8),),
   encoder_widths=(16,),
   encoder_depths=(2,),
@@ -20,7 +21,7 @@ SMALL = vae_lib.VaeConfig(
   decoder_widths=(12, 16, 8),
   decoder_depths=(1, 0, 1),
 )
-PYRAMID = vae_lib.VaeConfig(
+PYRAMID = folds.FoldsConfig(
   encoder_folds=((1, 2, 2), (2, 2, 2), (2, 2, 2)),
   encoder_widths=(8, 12, 16),
   encoder_depths=(1, 1, 1),

@@ -7,9 +7,9 @@ from typing import Any
 
 from tv2tv_jax.interop import safetensors
 from tv2tv_jax.mot import tower
+from tv2tv_jax.nn import norm
 from tv2tv_jax.nn import rope as rope_lib
 
-EPSILON = 1e-5  # Of nn/norm.py (a test compares the two).
 _SIZES = (
   'vocab_size',
   'hidden_size',
@@ -89,7 +89,7 @@ def _foreign(values: Mapping[str, Any]) -> Iterator[str]:
     ('attention_bias', False, False),
     ('mlp_bias', False, False),
     ('quantization_config', None, None),
-    ('rms_norm_eps', EPSILON, 1e-6),
+    ('rms_norm_eps', norm.EPSILON, 1e-6),
   ):
     value = values.get(name, default)
     if value != only:

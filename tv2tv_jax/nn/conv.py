@@ -1,5 +1,7 @@
 """A 2-D convolution over the last three axes, whatever stands before them."""
 
+import functools
+
 from flax import nnx
 import jax
 import jax.numpy as jnp
@@ -62,3 +64,25 @@ def normal_kernel(
     fan_in *= size
   kernel = scale * fan_in**-0.5 * jax.random.normal(rngs.params(), shape)
   return sharding.place(kernel)
+
+
+def compiler_options() -> dict[str, str]:
+  """What `jax.jit` is told about programs that are mostly convolutions.
+
+  On CPU, that they are none of YNNPACK's, which runs those of fewer than 128
+  channels on one core (choice, see DECISIONS.md); elsewhere nothing.
+  """
+  return _on_cpu() if jax.default_backend() == 'cpu' else {}
+
+
+@functools.cache
+def _on_cpu() -> dict[str, str]:
+  """The option, if this version of XLA knows it."""
+  options = {
+    'xla_cpu_experimental_ynn_fusion_type': 'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT'
+  }
+  try:
+    jax.jit(lambda: jnp.zeros(()), compiler_options=options).lower().compile()
+  except jax.errors.JaxRuntimeError:
+    return {}
+  return options

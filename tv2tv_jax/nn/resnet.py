@@ -1,10 +1,12 @@
 """Residual blocks: pictures plus what two convolutions add to them."""
 
+from collections.abc import Callable
+from typing import Any
+
 from flax import nnx
 import jax
 from jaxtyping import Array, Float
 
-from tv2tv_jax.nn import causal_conv
 from tv2tv_jax.nn import conv
 from tv2tv_jax.nn import dense
 from tv2tv_jax.nn import norm
@@ -12,6 +14,9 @@ from tv2tv_jax.nn import norm
 # The second convolution starts small, so that a deep stack starts near the
 # identity (choice; zero would leave the first one without gradients).
 _LAST = 0.1
+
+# Makes a causal convolution: `(inputs, outputs, rngs=..., scale=...)`.
+Convolution = Callable[..., nnx.Module]
 
 
 class ResidualBlock(nnx.Module):
@@ -61,34 +66,43 @@ class ResidualBlock(nnx.Module):
 
 
 class CausalResidualBlock(nnx.Module):
-  """`x + f(x)` over a clip; `f` sees frames before, never after.
-
-  The first convolution reaches `taps - 1` frames back, the second stays
-  inside a frame.
-  """
+  """`x + f(x)` over a clip; `f` sees frames before, never after."""
 
   def __init__(
     self,
-    width: int,
-    taps: int = 3,
+    inputs: int,
+    outputs: int,
     *,
+    convolutions: tuple[Convolution, Convolution],
+    norm: Callable[[int], nnx.Module],
     rngs: nnx.Rngs,
-    lowering: causal_conv.Lowering = 'planes',
     last: float = _LAST,
   ):
-    self.norm_in = norm.RmsNorm(width)
-    self.conv_in = causal_conv.CausalConv3d(
-      width, width, (taps, 3, 3), rngs=rngs, lowering=lowering
-    )
-    self.norm_out = norm.RmsNorm(width)
-    self.conv_out = conv.Conv2d(width, width, rngs=rngs, scale=last)
+    """Makes the block; where the width changes, `x` goes through a matrix.
+
+    Args:
+      inputs: channels.
+      outputs: channels.
+      convolutions: what makes the first and the second, from inputs and
+        outputs.
+      norm: what makes a norm, from its width.
+      rngs: of the kernels.
+      last: scale of the second convolution.
+    """
+    first, second = convolutions
+    self.norm_in = norm(inputs)
+    self.conv_in = first(inputs, outputs, rngs=rngs)
+    self.norm_out = norm(outputs)
+    self.conv_out = second(outputs, outputs, rngs=rngs, scale=last)
+    if inputs != outputs:
+      self.skip = conv.Conv2d(inputs, outputs, (1, 1), rngs=rngs)
 
   def __call__(
-    self,
-    x: Float[Array, 'B T Y X D'],
-    past: Float[Array, 'B memory Y X D'] | None = None,
-  ) -> tuple[Float[Array, 'B T Y X D'], Float[Array, 'B memory Y X D']]:
+    self, x: Float[Array, 'B T Y X I'], past: Any = None
+  ) -> tuple[Float[Array, 'B T Y X O'], Any]:
     """The block's frames and its new past; `past=None` begins a clip."""
-    y, past = self.conv_in(jax.nn.silu(self.norm_in(x)), past)
-    y = self.conv_out(jax.nn.silu(self.norm_out(y)))
-    return x + y, past
+    before, after = (None, None) if past is None else past
+    y, before = self.conv_in(jax.nn.silu(self.norm_in(x)), before)
+    y, after = self.conv_out(jax.nn.silu(self.norm_out(y)), after)
+    x = self.skip(x) if x.shape[-1] != y.shape[-1] else x
+    return x + y, (before, after)

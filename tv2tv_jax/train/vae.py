@@ -1,18 +1,16 @@
 """What the VAE is trained on: pictures, their edges, and calm latents."""
 
 import dataclasses
-import pathlib
 
 from flax import nnx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 import numpy as np
 
-from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import loop
-from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.typing import Metrics
 from tv2tv_jax.typing import PrngKey
+from tv2tv_jax.vae import folds
 from tv2tv_jax.vae import vae as vae_lib
 
 
@@ -59,21 +57,16 @@ class VaeRun:
   """A training run of a VAE: what `configs/*_vae.py` fill in."""
 
   data: VaeData = VaeData()
-  vae: vae_lib.VaeConfig = vae_lib.VaeConfig()
+  vae: vae_lib.VaeConfig = folds.FoldsConfig()
   loss: VaeLossConfig = VaeLossConfig()
   train: loop.TrainConfig = loop.TrainConfig()
 
 
-def restored(workdir: pathlib.Path) -> vae_lib.Vae:
-  """The averaged VAE of a workdir of its training.
+class Trainee(nnx.Module):
+  """What a run trains: the VAE, and whatever trains it."""
 
-  Raises:
-    ValueError: no workdir, no checkpoint.
-  """
-  run = workdir_lib.read(workdir, VaeRun)
-  return checkpoint.restore_model(
-    workdir, lambda key: vae_lib.Vae(run.vae, rngs=nnx.Rngs(key))
-  )
+  def __init__(self, run: VaeRun, *, rngs: nnx.Rngs):
+    self.vae = vae_lib.Vae(run.vae, rngs=rngs)
 
 
 def loss(

@@ -6,32 +6,21 @@ clip's first frame gives one frame, the last of its group. Later chunks fold
 `t * n` frames into `n`.
 """
 
+from flax import nnx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+Size = tuple[int, ...]  # (t, y, x)
+
 
 def fold(
-  x: Float[Array, 'B T Y X C'], size: tuple[int, ...], begins: bool
+  x: Float[Array, 'B T Y X C'], size: Size, begins: bool
 ) -> Float[Array, 'B N V U K']:
-  """Groups of `size = (t, y, x)` as channels, ordered t, y, x, channel.
-
-  Raises:
-    ValueError: frames, rows or columns that do not fill whole groups.
-  """
+  """Groups of `size = (t, y, x)` as channels, ordered t, y, x, channel."""
   t, y, x_size = size
-  frames = x.shape[1]
   if begins:
     x = jnp.concatenate([jnp.repeat(x[:, :1], t - 1, axis=1), x], axis=1)
-  if x.shape[1] % t:
-    count = f'1 + {t}n frames' if begins else f'{t}n frames'
-    chunk = 'the first chunk of a clip' if begins else 'a later chunk'
-    raise ValueError(f'{chunk} has {frames} frames: give {count}')
   batch, frames, rows, columns, channels = x.shape
-  if rows % y or columns % x_size:
-    raise ValueError(
-      f'frames of {columns} x {rows} (width x height) do not fold into '
-      f'{x_size} x {y}: give multiples'
-    )
   # Explicit layouts let a reshape split one axis at a time.
   x = x.reshape(batch, frames // t, t, rows, columns, channels)
   x = x.reshape(batch, frames // t, t, rows // y, y, columns, channels)
@@ -41,7 +30,7 @@ def fold(
 
 
 def unfold(
-  x: Float[Array, 'B N V U K'], size: tuple[int, ...], begins: bool
+  x: Float[Array, 'B N V U K'], size: Size, begins: bool
 ) -> Float[Array, 'B T Y X C']:
   """The inverse of `fold`."""
   t, y, x_size = size
@@ -53,3 +42,50 @@ def unfold(
   x = x.reshape(batch, count * t, rows * y, *x.shape[4:])
   x = x.reshape(batch, count * t, rows * y, columns * x_size, x.shape[-1])
   return x[:, t - 1 :] if begins else x
+
+
+class Fold(nnx.Module):
+  """`fold` as a layer of a chain."""
+
+  def __init__(self, size: Size):
+    self.size = size
+
+  def __call__(
+    self, x: Float[Array, 'B T Y X C'], past: tuple[()] | None = None
+  ) -> tuple[Float[Array, 'B N V U K'], tuple[()]]:
+    """Folds a chunk; `past=None` begins a clip."""
+    return fold(x, self.size, begins=past is None), ()
+
+
+class Unfold(nnx.Module):
+  """`unfold` as a layer of a chain."""
+
+  def __init__(self, size: Size):
+    self.size = size
+
+  def __call__(
+    self, x: Float[Array, 'B N V U K'], past: tuple[()] | None = None
+  ) -> tuple[Float[Array, 'B T Y X C'], tuple[()]]:
+    """Unfolds a chunk; `past=None` begins a clip."""
+    return unfold(x, self.size, begins=past is None), ()
+
+
+def mean(
+  x: Float[Array, 'B T Y X D'], size: Size, begins: bool
+) -> Float[Array, 'B N V U D']:
+  """The mean of every group."""
+  y = fold(x, size, begins)
+  return jnp.mean(y.reshape(*y.shape[:-1], -1, x.shape[-1]), axis=-2)
+
+
+def repeated(
+  x: Float[Array, 'B N Y X D'], begins: bool
+) -> Float[Array, 'B T Y X D']:
+  """Every frame twice, but a clip's first once."""
+  y = unfold(jnp.concatenate([x, x], axis=-1), (2, 1, 1), begins=False)
+  return y[:, 1:] if begins else y
+
+
+def nearest(x: Float[Array, 'B T V U D']) -> Float[Array, 'B T Y X D']:
+  """Twice the rows and columns by nearest neighbours."""
+  return unfold(jnp.concatenate([x] * 4, axis=-1), (1, 2, 2), begins=False)
