@@ -6,6 +6,7 @@ an element depends on the seed and its index alone.
 """
 
 import bisect
+from collections.abc import Sequence
 import dataclasses
 import os
 import threading
@@ -162,9 +163,24 @@ def clips(
   source = ClipSource(directory, split, frames=frames, stride=stride)
   _check_batch(batch, len(source), directory, split)
   names = ('frames', 'controls') if with_controls else ('frames',)
+  return read(batches(source, batch, seed, names))
+
+
+def batches(
+  source: ClipSource,
+  batch: int,
+  seed: int,
+  names: Sequence[str] = ('frames',),
+) -> grain.MapDataset:
+  """Endless batches of shuffled clips, with the fields `names` of each."""
   stream = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
   stream = stream.map(lambda clip: {name: clip[name] for name in names})
-  return iter(stream.batch(batch).to_iter_dataset(_READ))
+  return stream.batch(batch)
+
+
+def read(stream: grain.MapDataset) -> grain.DatasetIterator:
+  """The elements of a stream, read ahead by threads."""
+  return iter(stream.to_iter_dataset(_READ))
 
 
 def stories(
@@ -172,29 +188,31 @@ def stories(
   split: str,
   config: StoriesConfig,
   *,
-  tokenizer: tokens.Tokenizer,
+  special: tokens.SpecialTokens,
   span: int,
   seed: int,
-  fingerprint: str | None = None,
+  fingerprints: latents_lib.Fingerprints = latents_lib.ANY,
 ) -> grain.DatasetIterator:
-  """Batches of `latents` float16 [B, N, Y, X, Z] and the fields of a `Row`.
+  """Batches of `latents` [B, N, Y, X, Z] and the fields of a `Row`.
+
+  Latents have the dtype they are stored in, and words are the stored ids.
 
   Args:
     directory: a dataset of latents.
     split: of it.
     config: how clips become rows.
-    tokenizer: for prompt and words.
+    special: the tokenizer's tokens that are no words.
     span: places that a chunk takes on the timeline.
     seed: of the order and of the windows.
-    fingerprint: of the VAE that will decode; None to take any.
+    fingerprints: of the VAE that will decode and the tokenizer that will read.
 
   Raises:
-    ValueError: latents of another VAE, clips shorter than a row, or text that
-      does not fit one.
+    ValueError: latents of another VAE or tokenizer, clips shorter than a row,
+      or text that does not fit one.
   """
-  source = latents_lib.Clips(directory, split, fingerprint)
+  source = latents_lib.Clips(directory, split, *fingerprints)
   _check_batch(config.batch, len(source), directory, split)
-  window = _Window(config, tokenizer, span, f'{directory}: {split}')
+  window = _Window(config, special, span, f'{directory}: {split}')
   stream = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
   stream = stream.random_map(window)
   return iter(stream.batch(config.batch).to_iter_dataset(_READ))
@@ -205,7 +223,7 @@ class _Window(grain.transforms.RandomMap):
   """A window of a clip, laid out."""
 
   config: StoriesConfig
-  tokenizer: tokens.Tokenizer
+  special: tokens.SpecialTokens
   span: int
   where: str
 
@@ -222,18 +240,17 @@ class _Window(grain.transforms.RandomMap):
     if rng.random() >= config.start_share:
       offset = int(rng.integers(spare + 1))
     stop = offset + config.chunks
-    encode = self.tokenizer.encode
-    words = ('', *clip.words[offset + 1 : stop])  # the first frame is given
     story = story_lib.Story(
-      prompt=tuple(encode(clip.prompt)),
-      words=tuple(tuple(encode(text)) for text in words),
+      prompt=clip.prompt_ids,
+      # The first frame is given.
+      words=((), *clip.word_ids[offset + 1 : stop]),
       ended=clip.ended and stop == len(clip.latents),
     )
     try:
       row = story_lib.lay_out(
         [story],
         config.layout,
-        special=self.tokenizer.special,
+        special=self.special,
         text_length=config.text_length,
         chunks=config.chunks,
         span=self.span,

@@ -12,6 +12,7 @@ No text encodes to a special token of either, not even text that spells one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+import hashlib
 import io
 import json
 import os
@@ -191,6 +192,17 @@ def load(path: str | os.PathLike) -> tokens.Tokenizer:
   """
   path = find(path)
   return _KINDS[path.suffix](path)
+
+
+def fingerprint(path: str | os.PathLike) -> str:
+  """Sixteen hex digits that name a tokenizer: of its file, wherever it lies.
+
+  Token ids that are kept carry it, so that no other tokenizer reads them.
+
+  Raises:
+    ValueError: as `find`.
+  """
+  return hashlib.sha256(find(path).read_bytes()).hexdigest()[:16]
 
 
 def train_tokenizer(

@@ -1,6 +1,6 @@
 """Clips of recorded takes: a spread sample, or all of them in order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +43,7 @@ def sample(
 
 
 def every(
-  takes: records.Takes, *, length: int, stride: int, batch: int
+  takes: Iterable[records.Take], *, length: int, stride: int, batch: int
 ) -> Iterator[Clips]:
   """All clips that begin at multiples of `stride` in their takes, in order.
 

@@ -1,11 +1,20 @@
 r"""Makes weights of others into weights that a run can begin with.
 
   python -m launch.convert llama SRC --out DIR
+  python -m launch.convert wan-vae SRC --out DIR
+  python -m launch.convert cosmos-vae SRC --out DIR
 
-SRC is a Hugging Face folder of a Llama: config.json, model.safetensors or its
+SRC of a Llama is a Hugging Face folder: config.json, model.safetensors or its
 shards with their index, tokenizer.json. DIR gets `weights/`, `model.json`, the
 tokenizer, and `report.json`, which says what each tensor became; give it to
 `launch.train` as `--config.sources.text_tower`. Memory holds a layer at a time.
+
+SRC of a VAE is a folder of diffusers, of `AutoencoderKLWan` (Wan 2.1) or
+`AutoencoderKLCosmos`: config.json, diffusion_pytorch_model.safetensors or its
+shards. DIR becomes the folder of a VAE: `weights/`, `config.json`,
+`latents.json` with the statistics of SRC, and `report.json`; give it to every
+program that asks for `--vae`.
+
 DIR appears when it is whole; one that was made of these very files is left as
 it is.
 """
@@ -15,38 +24,48 @@ import contextlib
 import json
 import pathlib
 import shutil
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import flags
 from absl import logging
 import numpy as np
 import tqdm
 
+from data_pipelines import tokenize
 from launch import run as run_lib
 from launch import weights
 from tv2tv_jax import config as config_lib
+from tv2tv_jax.interop import cosmos
+from tv2tv_jax.interop import diffusers
+from tv2tv_jax.interop import fields
+from tv2tv_jax.interop import leaf as leaf_lib
 from tv2tv_jax.interop import llama
+from tv2tv_jax.interop import llama_config
+from tv2tv_jax.interop import wan
 from tv2tv_jax.train import checkpoint
+from tv2tv_jax.train import vae as train_vae
+from tv2tv_jax.train import vae_folder
+from tv2tv_jax.train import workdir as workdir_lib
+from tv2tv_jax.vae import latents as latents_lib
 
 _OUT = flags.DEFINE_string('out', None, 'Folder of the converted weights.')
 _DTYPE = flags.DEFINE_enum(
   'dtype', 'source', ['source', 'float32'], 'Of the numbers on disk.'
 )
 flags.mark_flags_as_required(['out'])
-_TOKENIZERS = ('tokenizer.json', 'tokenizer.model')
 
 
 def main(argv: Sequence[str]) -> None:
   """Checks all names and shapes, then converts."""
-  if len(argv) != 3 or argv[1] != 'llama':
+  if len(argv) != 3 or argv[1] not in _KINDS:
     raise ValueError(
-      f'{" ".join(argv[1:]) or "nothing"!r} is not `llama SRC`: give the kind '
-      'of weights, which is llama, and their folder'
+      f'{" ".join(argv[1:]) or "nothing"!r} is not `KIND SRC`: give the kind '
+      f'of weights, {" or ".join(_KINDS)}, and their folder'
     )
-  folder = pathlib.Path(argv[2])
+  kind, folder = _KINDS[argv[1]], pathlib.Path(argv[2])
   out = pathlib.Path(_OUT.value).absolute()
-  source = llama.source(folder)
-  report = _report(source)
+  source = kind.source(folder)
+  report = _report(folder, source)
   if _is_there(out, report):
     print(f'{out}: is there already')
     return
@@ -58,15 +77,60 @@ def main(argv: Sequence[str]) -> None:
       checkpoint.write_parts(
         partial / weights.CHECKPOINT, _parts(source, bar.update)
       )
-    text = config_lib.to_json(source.model)
-    (partial / weights.MODEL).write_text(text)
-    for name in _TOKENIZERS:
-      if (folder / name).is_file():
-        shutil.copy(folder / name, partial / name)
-    report |= {'peak_memory_bytes': run_lib.peak_memory()}
+    remarks = kind.rest(folder, source.model, partial)
+    report |= {'remarks': remarks, 'peak_memory_bytes': run_lib.peak_memory()}
     text = json.dumps(report, indent=2) + '\n'
     (partial / weights.REPORT).write_text(text)
-  print(f'{out}: {len(source.tensors)} tensors of {folder}')
+  done = f'{out}: {len(source.tensors)} tensors of {folder}'
+  print('; '.join([done, *remarks]))
+
+
+def _llama(
+  folder: pathlib.Path, model: llama_config.TextModel, partial: pathlib.Path
+) -> list[str]:
+  """Writes the shape of the model beside its weights, and its tokenizer."""
+  (partial / weights.MODEL).write_text(config_lib.to_json(model))
+  for path in sorted(folder.glob('tokenizer.*')):
+    with contextlib.suppress(ValueError):  # Of no kind that is known.
+      shutil.copy(tokenize.find(path), partial)
+  return []
+
+
+def _vae(
+  _: pathlib.Path, model: diffusers.VaeModel, partial: pathlib.Path
+) -> list[str]:
+  """Makes the folder of a VAE of its weights; says what it has not."""
+  workdir_lib.claim(partial, train_vae.VaeRun(vae=model.config))
+  fingerprint = latents_lib.fingerprint(
+    vae_folder.restored(partial), config_lib.to_json(model.config)
+  )
+  statistics, remarks = model.statistics, []
+  if statistics is None:
+    size = model.config.latent_channels
+    statistics = latents_lib.LatentStatistics(np.zeros(size), np.ones(size))
+    remarks = ['it has no statistics of latents: mean 0, deviation 1']
+  latents_lib.save(partial / vae_folder.LATENTS, statistics, fingerprint)
+  return remarks
+
+
+class _Kind(NamedTuple):
+  """Weights of others.
+
+  Attributes:
+    source: reads their folder.
+    rest: writes what stands beside the weights, from their folder, the model
+      and ours; gives remarks.
+  """
+
+  source: Callable[[pathlib.Path], leaf_lib.Source]
+  rest: Callable[[pathlib.Path, Any, pathlib.Path], list[str]]
+
+
+_KINDS = {
+  'llama': _Kind(llama.source, _llama),
+  'wan-vae': _Kind(wan.source, _vae),
+  'cosmos-vae': _Kind(cosmos.source, _vae),
+}
 
 
 def _dtype(found: np.dtype) -> np.dtype:
@@ -74,11 +138,11 @@ def _dtype(found: np.dtype) -> np.dtype:
   return found if _DTYPE.value == 'source' else np.dtype(_DTYPE.value)
 
 
-def _bar(source: llama.Source, out: pathlib.Path) -> tqdm.tqdm:
+def _bar(source: leaf_lib.Source, out: pathlib.Path) -> tqdm.tqdm:
   """Bytes that have become ours."""
   leaves = [leaf for part in source.parts for leaf in part]
   return tqdm.tqdm(
-    total=sum(source.tensors[leaf.source].size for leaf in leaves),
+    total=sum(leaf.size(source.tensors[leaf.source]) for leaf in leaves),
     desc=f'convert {out.name}',
     unit='B',
     unit_scale=True,
@@ -88,23 +152,22 @@ def _bar(source: llama.Source, out: pathlib.Path) -> tqdm.tqdm:
 
 
 def _parts(
-  source: llama.Source, done: Callable[[int], Any]
+  source: leaf_lib.Source, done: Callable[[int], Any]
 ) -> Iterator[dict[str, np.ndarray]]:
   """Leaves by their names, a part at a time, none of which is kept here."""
   for part in source.parts:
-    tensors = [source.tensors[leaf.source] for leaf in part]
+    pairs = [(leaf, source.tensors[leaf.source]) for leaf in part]
     yield {
       leaf.name: leaf.read(tensor, _dtype(tensor.dtype))
-      for leaf, tensor in zip(part, tensors, strict=True)
+      for leaf, tensor in pairs
     }
-    done(sum(tensor.size for tensor in tensors))
+    done(sum(leaf.size(tensor) for leaf, tensor in pairs))
 
 
-def _report(source: llama.Source) -> dict[str, Any]:
+def _report(folder: pathlib.Path, source: leaf_lib.Source) -> dict[str, Any]:
   """The files that were read, and what each of their tensors became."""
-  stats = {
-    tensor.file.name: tensor.file.stat() for tensor in source.tensors.values()
-  }
+  files = {tensor.file for tensor in source.tensors.values()}
+  stats = {path.name: path.stat() for path in files | {folder / fields.NAME}}
   became = [
     {
       'source': leaf.source,
@@ -112,6 +175,7 @@ def _report(source: llama.Source) -> dict[str, Any]:
       'shape': list(leaf.shape),
       'dtype': _dtype(source.tensors[leaf.source].dtype).name,
     }
+    | ({'part': list(leaf.part)} if leaf.part[1] > 1 else {})
     for part in source.parts
     for leaf in part
   ]

@@ -112,7 +112,7 @@ stage tokenize run tokenize --records "$out/records" \
 stage vae run train_vae --config configs/doom_vae.py --workdir "$out/vae" \
   --config.data.records="$out/records"
 stage encode run encode --vae "$out/vae" --records "$out/records" \
-  --out "$out/latents"
+  --tokenizer "$out/tokenizer.model" --out "$out/latents"
 stage train run train --config configs/doom.py --workdir "$out/model" \
   --config.sources.latents="$out/latents" --config.sources.vae="$out/vae" \
   --config.sources.tokenizer="$out/tokenizer.model"

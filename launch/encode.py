@@ -1,24 +1,38 @@
-r"""Encodes recorded takes into the latents that TV2TV learns from.
+r"""Encodes recorded takes, once, into the latents that TV2TV learns from.
 
-  python -m launch.encode --vae WORKDIR --records DIR --out DIR
+  python -m launch.encode --vae FOLDER --tokenizer FILE --records DIR --out DIR
 
 Clips begin at every multiple of `--stride` frames of a take, each with a
 one-frame latent of its own, and go on for `--chunks` latents of four frames.
-`--vae` is the finished workdir of launch.train_vae. The dataset appears under
-its name when it is whole; one that is there is left as it is.
+A take that is shorter has none. `--vae` is the finished workdir of
+launch.train_vae or a converted VAE; `--tokenizer` makes the token ids that are
+stored beside the words.
+
+Work is done in pieces of `--takes` takes. Run the command again to go on after
+an interruption: pieces that are whole are kept. The dataset appears under its
+name when it is whole; one that is there is left as it is.
+
+Several hosts that see one file system share the work: start the command on
+each with the same flags, `--hosts H`, and its own `--host` from 0 to H - 1.
+Each takes every H-th piece, and whichever ends last joins them. Hosts need not
+start together nor know of one another, so nothing else is to be set up, and
+`jax.distributed` least of all: each process encodes on its local devices. What
+a lost host left undone, the command without `--hosts` does.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import pathlib
+from typing import Any
 
 from absl import flags
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tqdm
 
-from data_pipelines import latents as records_lib
+from data_pipelines import latents as latents_data
 from data_pipelines import records
+from data_pipelines import tokenize
+from data_pipelines.prepare import encoding
 from launch import clips as clips_lib
 from launch import run as run_lib
 from tv2tv_jax import sharding
@@ -26,9 +40,12 @@ from tv2tv_jax.train import vae as train_vae
 from tv2tv_jax.train import vae_folder
 from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.vae import latents as latents_lib
-from tv2tv_jax.vae import vae as vae_lib
+from tv2tv_jax.vae import stream as stream_lib
 
-_VAE = flags.DEFINE_string('vae', None, 'Workdir of launch.train_vae.')
+_VAE = flags.DEFINE_string('vae', None, 'Folder of the VAE.')
+_TOKENIZER = flags.DEFINE_string(
+  'tokenizer', None, 'Tokenizer of the words: a file, or its folder.'
+)
 _RECORDS = flags.DEFINE_string('records', None, 'Dataset of takes.')
 _OUT = flags.DEFINE_string('out', None, 'Folder of the dataset of latents.')
 _CHUNKS = flags.DEFINE_integer(
@@ -40,117 +57,209 @@ _STRIDE = flags.DEFINE_integer(
   'Frames from clip to clip, a multiple of 4: words change on that grid.',
   lower_bound=1,
 )
+_DTYPE = flags.DEFINE_enum(
+  'dtype', 'float16', [*latents_data.DTYPES], 'How latents are stored.'
+)
 _BATCH = flags.DEFINE_integer('batch', 16, 'Clips at once.', lower_bound=1)
 _PIECE = flags.DEFINE_integer(
   'piece',
   16,
-  'Latents at once: clips stream through in pieces, so that long ones need no '
+  'Latents at once: clips stream through the VAE, so that long ones need no '
   'more memory.',
   lower_bound=1,
 )
-flags.mark_flags_as_required(['vae', 'records', 'out'])
+_TAKES = flags.DEFINE_integer(
+  'takes', 16, 'Takes of a piece of work.', lower_bound=1
+)
+_HOSTS = flags.DEFINE_integer(
+  'hosts', 1, 'Hosts that share the work.', lower_bound=1
+)
+_HOST = flags.DEFINE_integer('host', 0, 'Which of them this is.')
+flags.mark_flags_as_required(['vae', 'tokenizer', 'records', 'out'])
 
 
 def main(_) -> None:
-  """Encodes both splits."""
-  workdir = pathlib.Path(_VAE.value)
-  run = workdir_lib.read(workdir, train_vae.VaeRun)
-  statistics, fingerprint = latents_lib.load(workdir / 'latents.json')
-  step = run.vae.stride[0]
+  """Encodes this host's share, and joins all of it if nothing is missing."""
+  takes = {
+    split: records.Takes(_RECORDS.value, split) for split in records.SPLITS
+  }
+  vae = pathlib.Path(_VAE.value)
+  metadata = _metadata(vae, takes['train'])
+  job = encoding.Job(
+    _OUT.value,
+    metadata,
+    _recipe(metadata),
+    {split: len(those) for split, those in takes.items()},
+    _TAKES.value,
+  )
+  mine = encoding.share(job.pieces, _HOST.value, _HOSTS.value)
+  already = 'is there already, ' if job.is_finished() else ''
+  job.begin()
+  missing = set(job.missing())
+  left = [piece for piece in mine if piece in missing]
+  if left:
+    with jax.set_mesh(_local_mesh()):
+      encode = encoder(vae, metadata)
+      ids_of = tokenize.load(_TOKENIZER.value).encode
+      for piece, some in _watched(mine, left, takes):
+        job.write(piece, _clips(some, encode, ids_of, metadata))
+  missing = job.missing()
+  if missing:
+    print(
+      f'{job.out}: this share is done; other hosts have {len(missing)} of '
+      f'{len(job.pieces)} pieces to make, and the last of them joins all'
+    )
+    return
+  counts = job.join()
+  print(
+    f'{job.out}: {already}{counts.clips} clips of {metadata.chunks} latents; '
+    f'{counts.short} of {counts.takes} takes were too short'
+  )
+
+
+def _metadata(vae: pathlib.Path, takes: records.Takes) -> latents_data.Metadata:
+  """What the latents will be; refuses takes that the VAE cannot encode."""
+  run = workdir_lib.read(vae, train_vae.VaeRun)
+  statistics, fingerprint = latents_lib.load(vae / 'latents.json')
+  step, rows, columns = run.vae.stride
   if _STRIDE.value % step:
     raise ValueError(
       f'--stride is {_STRIDE.value}: give a multiple of {step} frames'
     )
-  splits = {
-    split: records.Takes(_RECORDS.value, split) for split in records.SPLITS
-  }
-  metadata = records_lib.Metadata(
+  if not len(takes):
+    raise ValueError(f'{_RECORDS.value}: split train is empty')
+  first = takes[0]
+  if first.height % rows or first.width % columns:
+    raise ValueError(
+      f'{_RECORDS.value}: frames of {first.width}x{first.height} (width x '
+      f'height), of which {vae} encodes multiples of {columns}x{rows} only; '
+      'record another size'
+    )
+  length = 1 + step * _CHUNKS.value
+  if not any(take.frame_count >= length for take in takes):
+    longest = max(take.frame_count for take in takes)
+    raise ValueError(
+      f'{_RECORDS.value}: no take of split train has the {length} frames of '
+      f'--chunks={_CHUNKS.value}, the longest has {longest}'
+    )
+  return latents_data.Metadata(
     fingerprint=fingerprint,
+    tokenizer=tokenize.fingerprint(_TOKENIZER.value),
+    dtype=_DTYPE.value,
     mean=tuple(map(float, statistics.mean)),
     std=tuple(map(float, statistics.std)),
-    rate=float(splits['train'][0].rate),
+    rate=float(first.rate),
     chunk_frames=step,
+    chunks=1 + _CHUNKS.value,
   )
-  if records_lib.is_written(_OUT.value, metadata):
-    length = len(records_lib.Clips(_OUT.value, 'train')[0].latents)
-    if length != 1 + _CHUNKS.value:
-      raise ValueError(
-        f'{_OUT.value}: holds clips of {length} latents, --chunks='
-        f'{_CHUNKS.value} makes {1 + _CHUNKS.value}: choose another --out'
-      )
-    print(f'{_OUT.value}: is there already')
-    return
-  model = vae_folder.restored(workdir)
-  encode = encoder(model, statistics, step, _PIECE.value)
-  count = 0
-  with records_lib.write_latents(_OUT.value, metadata) as write:
-    for split, takes in splits.items():
-      for clip in _encoded(takes, encode, step, split):
-        write(split, clip)
-        count += 1
-  print(f'{_OUT.value}: {count} clips of {1 + _CHUNKS.value} latents')
+
+
+def _recipe(metadata: latents_data.Metadata) -> dict[str, Any]:
+  """All that the content depends on, named as the flags are."""
+  return {
+    'vae': metadata.fingerprint,
+    'mean': list(metadata.mean),
+    'std': list(metadata.std),
+    'tokenizer': metadata.tokenizer,
+    'records': encoding.fingerprint(_RECORDS.value),
+    **{flag.name: flag.value for flag in (_CHUNKS, _STRIDE, _DTYPE)},
+    # Arrays of another shape may be rounded another way.
+    **{flag.name: flag.value for flag in (_BATCH, _PIECE, _TAKES)},
+  }
+
+
+def _local_mesh() -> jax.sharding.Mesh:
+  """The devices of this process, which clips are split over."""
+  devices = jax.local_devices()
+  if _BATCH.value % len(devices):
+    raise ValueError(
+      f'--batch is {_BATCH.value}: give a multiple of the {len(devices)} '
+      'devices of this host'
+    )
+  return jax.sharding.Mesh(
+    np.array(devices).reshape(1, -1, 1),
+    sharding.MESH_AXES,
+    axis_types=(jax.sharding.AxisType.Explicit,) * len(sharding.MESH_AXES),
+  )
 
 
 def encoder(
-  model: vae_lib.Vae,
-  statistics: latents_lib.LatentStatistics,
-  step: int,
-  piece: int,
+  folder: pathlib.Path, metadata: latents_data.Metadata
 ) -> Callable[[np.ndarray], np.ndarray]:
-  """Clips uint8 [B, 1 + step * n, Y, X, 3] to normalised latents float16.
-
-  They stream through the VAE `piece` latents at a time.
-  """
-
-  @jax.jit
-  def advance(model, frames, past):
-    gaussian, past = model.encode(train_vae.pixels(frames), past)
-    latents = latents_lib.normalise(gaussian.mean, statistics)
-    return latents.astype(jnp.float16), past
-
-  def encode(frames: np.ndarray) -> np.ndarray:
-    edges = [0, *range(1 + step * piece, frames.shape[1], step * piece)]
-    parts, past = [], None
-    for begin, end in zip(edges, [*edges[1:], frames.shape[1]], strict=True):
-      batch = sharding.put_batch(frames[:, begin:end])
-      part, past = advance(model, batch, past)
-      parts.append(part)
-    return np.concatenate(jax.device_get(parts), axis=1)
-
-  return encode
+  """Clips uint8 [B, 1 + 4n, Y, X, 3] to normalised latents float32."""
+  # Short clips would only fill up a longer piece.
+  piece = min(_PIECE.value, metadata.chunks - 1)
+  stream = stream_lib.Stream(vae_folder.restored(folder), piece=piece)
+  statistics = latents_lib.LatentStatistics(
+    np.array(metadata.mean, np.float32), np.array(metadata.std, np.float32)
+  )
+  return lambda frames: latents_lib.normalise(stream.means(frames), statistics)
 
 
-def _encoded(
-  takes: records.Takes,
-  encode: Callable[[np.ndarray], np.ndarray],
-  step: int,
-  split: str,
-) -> Iterator[records_lib.Clip]:
-  """The clips of a split."""
-  length = 1 + step * _CHUNKS.value
+def _watched(
+  mine: Sequence[encoding.Piece],
+  left: Sequence[encoding.Piece],
+  takes: Mapping[str, records.Takes],
+) -> Iterator[tuple[encoding.Piece, Iterator[records.Take]]]:
+  """The pieces that are left with their takes, while a bar counts these."""
+  total, to_do = (sum(len(p.takes) for p in some) for some in (mine, left))
+  first = takes['train'][0]
+
+  def some(piece, bar):
+    for take in map(takes[piece.split].__getitem__, piece.takes):
+      _check_alike(take, first)
+      yield take
+      bar.update()
+
   with tqdm.tqdm(
-    total=len(takes), desc=f'encode {split}', unit='take', dynamic_ncols=True
+    total=total,
+    initial=total - to_do,
+    desc='encode',
+    unit='take',
+    dynamic_ncols=True,
   ) as bar:
-    seen = None
-    for clips in clips_lib.every(
-      takes, length=length, stride=_STRIDE.value, batch=_BATCH.value
+    for piece in left:
+      yield piece, some(piece, bar)
+
+
+def _check_alike(take: records.Take, first: records.Take) -> None:
+  """One dataset has one size and one rate."""
+  for name in ('height', 'width', 'rate'):
+    value, wanted = getattr(take, name), getattr(first, name)
+    if value != wanted:
+      raise ValueError(
+        f'{take.where}: {name} is {value}, that of {first.where} is {wanted}'
+      )
+
+
+def _clips(
+  takes: Iterator[records.Take],
+  encode: Callable[[np.ndarray], np.ndarray],
+  ids_of: Callable[[str], Sequence[int]],
+  metadata: latents_data.Metadata,
+) -> Iterator[latents_data.Clip]:
+  """The clips of some takes."""
+  chunks, step = metadata.chunks - 1, metadata.chunk_frames
+  length = 1 + step * chunks
+  for clips in clips_lib.every(
+    takes, length=length, stride=_STRIDE.value, batch=_BATCH.value
+  ):
+    latents = encode(clips.frames)
+    for take, start, values in zip(
+      clips.takes, clips.starts, latents, strict=False
     ):
-      latents = encode(clips.frames)
-      for take, start, values in zip(
-        clips.takes, clips.starts, latents, strict=False
-      ):
-        if take is not seen:
-          seen = take
-          bar.update()
-        yield records_lib.Clip(
-          latents=values,
-          words=take.words(start, _CHUNKS.value, step),
-          prompt=take.prompt,
-          start=start / take.rate,
-          ended=take.ended and start + length == take.frame_count,
-          take=take.take,
-        )
+      words = take.words(start, chunks, step)
+      yield latents_data.Clip(
+        latents=values,
+        words=words,
+        prompt=take.prompt,
+        start=start / take.rate,
+        ended=take.ended and start + length == take.frame_count,
+        take=take.take,
+        word_ids=tuple(tuple(ids_of(text)) for text in words),
+        prompt_ids=tuple(ids_of(take.prompt)),
+      )
 
 
 if __name__ == '__main__':
-  run_lib.app(main)
+  run_lib.app(main, mesh=False)  # It has one of this host's devices alone.

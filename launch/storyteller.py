@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 import dataclasses
-import functools
 import io
 import pathlib
 from typing import NamedTuple
 
 from flax import nnx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Float, UInt8
 import numpy as np
@@ -16,17 +14,18 @@ import numpy as np
 from configs import schema
 from data_pipelines import latents as latents_data
 from data_pipelines import tokenize
+from tv2tv_jax.evaluate import pictures
 from tv2tv_jax.sample import rollout
 from tv2tv_jax.train import checkpoint
-from tv2tv_jax.train import vae as train_vae
 from tv2tv_jax.train import vae_folder
 from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.tv2tv import model as model_lib
 from tv2tv_jax.vae import latents as latents_lib
-from tv2tv_jax.vae import vae as vae_lib
+from tv2tv_jax.vae import stream as stream_lib
 
 STARTS = 'starts.npz'
 _KEPT = 16  # starting frames that a workdir keeps
+_PIECE = 8  # latents that the VAE decodes at once: films stream through it
 
 
 class Start(NamedTuple):
@@ -61,12 +60,11 @@ def keep_starts(
   clips = latents_data.Clips(latents, 'test')
   some = np.linspace(0, len(clips) - 1, min(_KEPT, len(clips)))
   chosen = [clips[int(index)] for index in some.round()]
-  vae, statistics = _vae(vae_workdir)
-  first = jnp.stack([clip.latents[:1] for clip in chosen]).astype(jnp.float32)
-  frames = jax.jit(_decoded)(vae, statistics, first)[:, 0]
+  film = _Film(vae_workdir, piece=1)
+  frames = film.decode(np.stack([clip.latents[:1] for clip in chosen]))[:, 0]
   buffer = io.BytesIO()
   prompts = [clip.prompt for clip in chosen]
-  np.savez_compressed(buffer, frames=np.asarray(frames), prompts=prompts)
+  np.savez_compressed(buffer, frames=frames, prompts=prompts)
   workdir_lib.write_whole(path, buffer.getvalue())
 
 
@@ -110,14 +108,14 @@ class Storyteller:
     model = checkpoint.restore_model(
       workdir, lambda key: model_lib.Tv2tv(run.model, rngs=nnx.Rngs(key))
     )
-    vae, statistics = _vae(workdir / 'vae')
+    self._film = _Film(workdir / 'vae', piece=_PIECE)
     metadata = latents_data.read_metadata(workdir)
     self.rate, self.step = metadata.rate, metadata.chunk_frames
     self.size = tuple(
       n * s
       for n, s in zip(
         (run.model.frames.rows, run.model.frames.columns),
-        vae.config.stride[1:],
+        self._film.stride[1:],
         strict=True,
       )
     )
@@ -126,8 +124,6 @@ class Storyteller:
     config = dataclasses.replace(run.sample, **given)
     self.settings = dataclasses.asdict(config)
     self.director = rollout.Director(model, self.tokenizer, config)
-    self._encode = functools.partial(jax.jit(_encoded), vae, statistics)
-    self._decode = functools.partial(jax.jit(_decoded), vae, statistics)
 
   def chunk_at(self, seconds: float) -> int:
     """The filmed chunk whose beginning is nearest to a time; the first is 1."""
@@ -159,7 +155,7 @@ class Storyteller:
         'scale or crop it'
       )
     return self.director.begin(
-      self._encode(jnp.asarray(frames[:, None]))[:, 0],
+      jnp.asarray(self._film.encode(frames[:, None])[:, 0]),
       [self.tokenizer.encode(prompt) for prompt in prompts],
       seeds,
     )
@@ -185,7 +181,7 @@ class Storyteller:
 
   def frames(self, roll: rollout.Roll) -> UInt8[np.ndarray, 'B T Y X 3']:
     """All pictures of the stories, the starting frame first."""
-    return np.asarray(self._decode(jnp.stack(roll.latents, axis=1)))
+    return self._film.decode(np.stack(roll.latents, axis=1))
 
   def words(self, roll: rollout.Roll) -> list[list[str]]:
     """The words before each chunk, for each story."""
@@ -194,29 +190,25 @@ class Storyteller:
     ]
 
 
-def _vae(
-  workdir: pathlib.Path,
-) -> tuple[vae_lib.Vae, latents_lib.LatentStatistics]:
-  """The VAE of a workdir, and the statistics of its latents."""
-  statistics, _ = latents_lib.load(workdir / 'latents.json')
-  return vae_folder.restored(workdir), statistics
+class _Film:
+  """Film to normalised latents and back, in memory for a piece of it."""
 
+  def __init__(self, folder: pathlib.Path, *, piece: int):
+    self._statistics, _ = latents_lib.load(folder / 'latents.json')
+    vae = vae_folder.restored(folder)
+    self.stride = vae.config.stride
+    self._stream = stream_lib.Stream(vae, piece=piece)
 
-def _encoded(
-  vae: vae_lib.Vae,
-  statistics: latents_lib.LatentStatistics,
-  frames: UInt8[jax.Array, 'B T Y X 3'],
-) -> Float[jax.Array, 'B N Y X Z']:
-  """Normalised latents."""
-  gaussian, _ = vae.encode(train_vae.pixels(frames))
-  return latents_lib.normalise(gaussian.mean, statistics)
+  def encode(
+    self, frames: UInt8[np.ndarray, 'B T Y X 3']
+  ) -> Float[np.ndarray, 'B N V U Z']:
+    """Normalised latents."""
+    return latents_lib.normalise(self._stream.means(frames), self._statistics)
 
-
-def _decoded(
-  vae: vae_lib.Vae,
-  statistics: latents_lib.LatentStatistics,
-  latents: Float[jax.Array, 'B N Y X Z'],
-) -> UInt8[jax.Array, 'B T Y X 3']:
-  """Pictures."""
-  frames, _ = vae.decode(latents_lib.restore(latents, statistics))
-  return train_vae.pictures_of(frames)
+  def decode(
+    self, latents: Float[np.ndarray, 'B N V U Z']
+  ) -> UInt8[np.ndarray, 'B T Y X 3']:
+    """Pictures."""
+    latents = latents_lib.restore(latents, self._statistics)
+    parts = self._stream.decode([latents])
+    return np.concatenate(list(map(pictures.to_uint8, parts)), axis=1)

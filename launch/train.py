@@ -71,10 +71,12 @@ def main(_) -> None:
   stories = functools.partial(
     pipeline.stories,
     run.sources.latents,
-    tokenizer=tokenizer,
+    special=tokenizer.special,
     span=run.model.span,
     seed=run.train.seed,
-    fingerprint=fingerprint,
+    fingerprints=latents_data.Fingerprints(
+      vae=fingerprint, tokenizer=tokenize.fingerprint(run.sources.tokenizer)
+    ),
   )
   batches = stories('train', config=run.data)
   begin = None
@@ -82,15 +84,14 @@ def main(_) -> None:
     begin = weights.beginning(pathlib.Path(run.sources.text_tower), run.model)
   workdir_lib.claim(workdir, run)
   _keep(run, workdir)
+  loss = functools.partial(objective.objective, plan=pipeline.plan(run.data))
   state = loop.train(
     lambda key: model_lib.Tv2tv(run.model, rngs=nnx.Rngs(key)),
-    functools.partial(
-      objective.objective, config=run.objective, plan=pipeline.plan(run.data)
-    ),
+    functools.partial(loss, config=run.objective),
     batches,
     run.train,
     workdir,
-    evaluate=_judge(run, stories('test', config=run.data)),
+    evaluate=_judge(run, loss, stories('test', config=run.data)),
     begin=begin,
   )
   report = workdir / 'report.json'
@@ -126,17 +127,13 @@ def _keep(run: schema.StoryRun, workdir: pathlib.Path) -> None:
 
 
 def _judge(
-  run: schema.StoryRun, batches
+  run: schema.StoryRun, loss: Callable, batches
 ) -> Callable[[nnx.Module], Mapping[str, float]]:
   """Losses on held-out stories: always the same ones, with the same noise."""
   count = max(1, run.held_out // run.data.batch)
   held_out = list(itertools.islice(batches, count))
   quiet = dataclasses.replace(run.objective, drop_words=0.0, flip=0.0)
-  judge = jax.jit(
-    functools.partial(
-      objective.objective, config=quiet, plan=pipeline.plan(run.data)
-    )
-  )
+  judge = jax.jit(functools.partial(loss, config=quiet))
 
   def evaluate(model: nnx.Module) -> dict[str, float]:
     losses = [

@@ -1,7 +1,8 @@
-"""Converted weights: `launch.convert` writes them, `launch.train` begins there.
+"""Weights of a Llama, converted: where `launch.train` begins with them.
 
-A folder has `weights/`, a checkpoint in parts; `model.json`, the shape of the
-model; `report.json`, what each tensor became; and the tokenizer.
+`launch.convert` writes their folder: `weights/`, a checkpoint in parts;
+`model.json`, the shape of the model; `report.json`, what each tensor became;
+and the tokenizer.
 """
 
 from collections.abc import Callable
@@ -15,9 +16,10 @@ from tv2tv_jax.interop import llama
 from tv2tv_jax.interop import llama_config
 from tv2tv_jax.interop import safetensors
 from tv2tv_jax.train import checkpoint
+from tv2tv_jax.train import vae_folder
 from tv2tv_jax.tv2tv import model as model_lib
 
-CHECKPOINT, MODEL, REPORT = 'weights', 'model.json', 'report.json'
+CHECKPOINT, MODEL, REPORT = vae_folder.WEIGHTS, 'model.json', 'report.json'
 # Fields of the towers that weights say nothing about.
 _FREE = ('window', 'sink', 'remat', 'unroll')
 

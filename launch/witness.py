@@ -80,7 +80,7 @@ def train(
     chunk_frames=chunk, height=take.height, width=take.width
   )
 
-  def loss(model, batch, key):
+  def loss(model, batch, key, _):
     return inverse_dynamics.loss(
       model, batch, key, names=take.control_names, copy=vae.reconstruct
     )

@@ -7,10 +7,13 @@ Running the same command again goes on where it stopped, because the *recipe*
 (everything the content depends on) lies beside the pieces.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
+import secrets
 import shutil
 from typing import Any
 
@@ -61,13 +64,32 @@ def begin(directory: str | os.PathLike, recipe: Mapping[str, Any]):
   write_text(place / RECIPE, json.dumps(recipe, indent=2) + '\n')
 
 
+@contextlib.contextmanager
+def held(directory: str | os.PathLike) -> Iterator[None]:
+  """Keeps the place for pieces to one process of all hosts; others wait.
+
+  The lock is the system's, so a process that dies lets go of it. Whoever had
+  to wait may find the dataset finished and the place empty.
+
+  Raises:
+    OSError: the file system knows no locks.
+  """
+  path = partial(directory) / 'lock'
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with path.open('a') as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    yield
+
+
 def check_recipe(place: pathlib.Path, recipe: Mapping[str, Any]):
   """ValueError names the first value that differs from the one asked for."""
   try:
     found = json.loads((place / RECIPE).read_text())
   except (json.JSONDecodeError, UnicodeDecodeError) as error:
     raise ValueError(f'{place / RECIPE}: not JSON ({error})') from None
-  for name in sorted(set(found) | set(recipe)):
+  # The version first: another one explains every other difference.
+  names = sorted(set(found) | set(recipe), key=lambda n: (n != 'version', n))
+  for name in names:
     if found.get(name) != recipe.get(name):
       raise ValueError(
         f'{place}: was made with {name} = {found.get(name)!r}, not '
@@ -83,13 +105,17 @@ def write_text(path: pathlib.Path, text: str):
 
 def write_bytes(path: pathlib.Path, data: bytes):
   """Writes a file that is there whole or not at all."""
-  aside = path.with_name(path.name + '.tmp')
+  aside = _aside(path)
   try:
     aside.write_bytes(data)
     os.replace(aside, path)
-  except OSError:
+  finally:
     aside.unlink(missing_ok=True)
-    raise
+
+
+def _aside(path: pathlib.Path) -> pathlib.Path:
+  """Where a file lies until it is whole: no two writers share the place."""
+  return path.with_name(f'{path.name}.{secrets.token_hex(4)}.tmp')
 
 
 def write_piece(
@@ -119,7 +145,7 @@ def write_piece(
 
 def write_raw(path: pathlib.Path, records: Iterable[bytes]) -> tuple[int, int]:
   """Writes serialized records; returns how many and how many bytes."""
-  aside = path.with_name(path.name + '.tmp')
+  aside = _aside(path)
   count = size = 0
   try:
     writer = array_record_module.ArrayRecordWriter(str(aside), _WRITER_OPTIONS)
@@ -129,17 +155,17 @@ def write_raw(path: pathlib.Path, records: Iterable[bytes]) -> tuple[int, int]:
       size += len(record)
     healthy = writer.ok()
     writer.close()
+    if not healthy:
+      raise OSError(f'{path}: cannot be written; is the disk full?')
+    os.replace(aside, path)
   except RuntimeError as error:  # what the writer makes of any failed write
-    aside.unlink(missing_ok=True)
     full = 'No space left' in str(error)
     why = 'the disk is full; free some space and run again'
     raise OSError(
       f'{path}: cannot be written ({why if full else _line(error)})'
     ) from None
-  if not healthy:
+  finally:
     aside.unlink(missing_ok=True)
-    raise OSError(f'{path}: cannot be written; is the disk full?')
-  os.replace(aside, path)
   return count, size
 
 
@@ -191,7 +217,7 @@ def finish(
   if directory.exists():
     directory.rmdir()  # empty, or is_finished() had refused it
   os.replace(place, directory)
-  shutil.rmtree(partial(directory))
+  shutil.rmtree(partial(directory), ignore_errors=True)
 
 
 def _join(place, name, split, files) -> tfds.core.SplitInfo:
@@ -201,7 +227,7 @@ def _join(place, name, split, files) -> tfds.core.SplitInfo:
     split=split,
     filetype_suffix='array_record',
   )
-  counts = [_count(file) for file in files]
+  counts = [count(file) for file in files]
   shards = max(1, -(-sum(counts) // _RECORDS_A_SHARD))
   records = (record for file in files for record in _read(file))
   left, lengths, size = sum(counts), [], 0
@@ -209,10 +235,10 @@ def _join(place, name, split, files) -> tfds.core.SplitInfo:
     wanted = -(-left // (shards - shard))
     path = template.sharded_filepath(shard_index=shard, num_shards=shards)
     taken = (record for _, record in zip(range(wanted), records, strict=False))
-    count, length = write_raw(pathlib.Path(path), taken)
-    left -= count
+    written, length = write_raw(pathlib.Path(path), taken)
+    left -= written
     size += length
-    lengths.append(count)
+    lengths.append(written)
   return tfds.core.SplitInfo(
     name=split,
     shard_lengths=lengths,
@@ -221,20 +247,31 @@ def _join(place, name, split, files) -> tfds.core.SplitInfo:
   )
 
 
-def _count(file: pathlib.Path) -> int:
-  reader = array_record_module.ArrayRecordReader(str(file))
-  try:
+def count(file: pathlib.Path) -> int:
+  """The records of a piece; ValueError if it is damaged."""
+  with _opened(file) as reader:
     return reader.num_records()
-  finally:
-    reader.close()
 
 
 def _read(file: pathlib.Path) -> list[bytes]:
+  with _opened(file) as reader:
+    return reader.read_all()
+
+
+@contextlib.contextmanager
+def _opened(file: pathlib.Path):
+  """A reader of a piece; ValueError if it is damaged."""
   reader = array_record_module.ArrayRecordReader(str(file))
   try:
-    return reader.read_all()
-  finally:
+    if not reader.ok():
+      reader.close()  # It says why.
+      raise RuntimeError('cut short')
+    yield reader
     reader.close()
+  except RuntimeError as error:  # the reader has no error class of its own
+    raise ValueError(
+      f'{file}: damaged ({_line(error)}); delete it and run again'
+    ) from None
 
 
 def _line(error: Exception) -> str:

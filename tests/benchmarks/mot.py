@@ -10,7 +10,6 @@ the ratio is PyTorch's time by ours, of minima and of medians.
 """
 
 import argparse
-import collections
 import functools
 import os
 import time
@@ -22,7 +21,7 @@ import numpy as np
 import optax
 import torch
 
-from launch import figures
+from tests.benchmarks import rounds
 from tests.benchmarks import torch_mot
 from tv2tv_jax.interleave import plan as plan_lib
 from tv2tv_jax.interleave import streams as streams_lib
@@ -70,10 +69,12 @@ class Ours:
   """The transformer of this project."""
 
   def __init__(self, x: streams_lib.Streams):
-    make = lambda key: transformer.MixtureOfTransformers(  # noqa: E731
-      _CONFIG, rngs=nnx.Rngs(key)
-    )
-    self.model = jax.jit(make)(jax.random.key(0, impl='rbg'))
+
+    @jax.jit
+    def make(key):
+      return transformer.MixtureOfTransformers(_CONFIG, rngs=nnx.Rngs(key))
+
+    self.model = make(jax.random.key(0, impl='rbg'))
     adam = optax.adamw(_RATE, weight_decay=_DECAY)
     self.state = jax.jit(adam.init)(self.model)
     self.x, self.places = x, _places()
@@ -179,20 +180,6 @@ def _check(ours: Ours, theirs: Theirs) -> None:
     raise ValueError('the two do not do the same work')
 
 
-def _timed(rounds: int, **runs) -> dict[str, list[float]]:
-  """Seconds of every run, in turn, five at a time."""
-  times = collections.defaultdict(list)
-  for run in runs.values():
-    run(), run()
-  for _ in range(rounds):
-    for name, run in runs.items():
-      for _ in range(5):
-        begin = time.perf_counter()
-        run()
-        times[name].append(time.perf_counter() - begin)
-  return times
-
-
 def main() -> None:
   """Checks, measures, prints."""
   parser = argparse.ArgumentParser(description=__doc__)
@@ -217,22 +204,13 @@ def main() -> None:
     _check(ours, each)
   count = sum(leaf.size for leaf in jax.tree.leaves(ours.model))
   print(
-    f'{count:,} parameters, {os.cpu_count()} cores of '
-    f'{figures.machine()["cpu"]}, '
-    f'jax {jax.__version__}, torch {torch.__version__}; '
+    f'{count:,} parameters, {rounds.machine()}; '
     f'checked and compiled in {time.perf_counter() - begin:.0f} s'
   )
   for what in ('forward', 'train'):
     runs = {'ours': getattr(ours, what)}
     runs |= {name: getattr(each, what) for name, each in theirs.items()}
-    times = _timed(flags.rounds, **runs)
-    for name, seconds in times.items():
-      print(
-        f'{what:8}{name:14}min {min(seconds):.3f} s  '
-        f'median {np.median(seconds):.3f} s  ratio of minima '
-        f'{min(seconds) / min(times["ours"]):.2f}, of medians '
-        f'{np.median(seconds) / np.median(times["ours"]):.2f}'
-      )
+    print(rounds.lines(what, rounds.timed(flags.rounds, 5, **runs)))
   if flags.profile:
     with jax.profiler.trace(flags.profile):
       for _ in range(5):

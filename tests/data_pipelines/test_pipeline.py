@@ -1,5 +1,7 @@
 """Streams are endless, fixed by their seed, and go on where they stopped."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -7,39 +9,66 @@ from data_pipelines import latents
 from data_pipelines import pipeline
 from data_pipelines import records
 from data_pipelines import tokenize
+from data_pipelines.prepare import encoding
 from tv2tv_jax.interleave import story as story_lib
-
-METADATA = latents.Metadata('vae-1', (0.0,) * 16, (1.0,) * 16, 17.5, 4)
 
 
 @pytest.fixture(scope='module')
 def encoded(recording, tmp_path_factory):
   """Latents whose value is their place in the clip, and a tokenizer."""
   out = tmp_path_factory.mktemp('encoded')
-  values = np.arange(33, dtype=np.float16)[:, None, None, None]
-  texts = []
-  with latents.write_latents(out / 'latents', METADATA) as write:
-    for split in records.SPLITS:
-      for take in records.Takes(recording, split):
-        words = take.words(0, 32)
-        texts += [take.prompt, *words]
-        clip = latents.Clip(
-          np.broadcast_to(values, (33, 6, 8, 16)),
-          words,
-          take.prompt,
-          0.0,
-          take.ended,
-          take.take,
-        )
-        write(split, clip)
+  takes = {split: records.Takes(recording, split) for split in records.SPLITS}
+  texts = [
+    text
+    for take in itertools.chain(*takes.values())
+    for text in (take.prompt, *take.words(0, 32))
+  ]
   tokenize.train_tokenizer(texts, out / 'words.model')
-  return out / 'latents', tokenize.SentencePieceTokenizer(out / 'words.model')
+  tokenizer = tokenize.load(out / 'words.model')
+  metadata = latents.Metadata(
+    fingerprint='vae-1',
+    tokenizer=tokenize.fingerprint(out / 'words.model'),
+    dtype='float16',
+    mean=(0.0,) * 16,
+    std=(1.0,) * 16,
+    rate=17.5,
+    chunk_frames=4,
+    chunks=33,
+  )
+  counts = {split: len(those) for split, those in takes.items()}
+  job = encoding.Job(out / 'latents', metadata, {}, counts, 8)
+  job.begin()
+  for piece in job.pieces:
+    those = map(takes[piece.split].__getitem__, piece.takes)
+    job.write(piece, (_clip(take, tokenizer) for take in those))
+  job.join()
+  return out / 'latents', tokenizer
 
 
-def _stories(encoded, seed=0, **config):
-  config = pipeline.StoriesConfig(**{'batch': 4, **config})
+def _clip(take, tokenizer):
+  words = take.words(0, 32)
+  values = np.arange(33, dtype=np.float32)[:, None, None, None]
+  return latents.Clip(
+    latents=np.broadcast_to(values, (33, 6, 8, 16)),
+    words=words,
+    prompt=take.prompt,
+    start=0.0,
+    ended=take.ended,
+    take=take.take,
+    word_ids=tuple(tuple(tokenizer.encode(text)) for text in words),
+    prompt_ids=tuple(tokenizer.encode(take.prompt)),
+  )
+
+
+def _stories(encoded, seed=0, fingerprints=latents.ANY, **config):
   return pipeline.stories(
-    encoded[0], 'train', config, tokenizer=encoded[1], span=13, seed=seed
+    encoded[0],
+    'train',
+    pipeline.StoriesConfig(**{'batch': 4, **config}),
+    special=encoded[1].special,
+    span=13,
+    seed=seed,
+    fingerprints=fingerprints,
   )
 
 
@@ -140,12 +169,17 @@ def test_what_does_not_fit_is_named(encoded):
     next(_stories(encoded, text_length=12))
 
 
-def test_another_vae_is_refused(encoded):
-  with pytest.raises(ValueError, match='by the VAE vae-1, not by vae-2'):
-    latents.Clips(encoded[0], 'train', 'vae-2')
-  assert latents.is_written(encoded[0], METADATA)
-  with pytest.raises(ValueError, match='fingerprint'):
-    latents.is_written(encoded[0], METADATA._replace(fingerprint='vae-2'))
+def test_stories_are_for_those_who_made_them(encoded):
+  metadata = latents.read_metadata(encoded[0])
+  makers = latents.Fingerprints(metadata.fingerprint, metadata.tokenizer)
+  assert next(_stories(encoded, fingerprints=makers))
+  for name, named in (
+    ('vae', 'by the VAE vae-1, not by other; encode again'),
+    ('tokenizer', f'tokenizer {metadata.tokenizer}, not by other; encode'),
+  ):
+    others = makers._replace(**{name: 'other'})
+    with pytest.raises(ValueError, match=named):
+      _stories(encoded, fingerprints=others)
 
 
 def test_long_clips_and_no_batch_are_refused(recording):
@@ -153,13 +187,3 @@ def test_long_clips_and_no_batch_are_refused(recording):
     pipeline.clips(recording, 'train', frames=500, batch=1, seed=0)
   with pytest.raises(ValueError, match='batch is 0'):
     pipeline.clips(recording, 'train', frames=5, batch=0, seed=0)
-
-
-def test_bad_latents_are_not_written(tmp_path):
-  clip = latents.Clip(np.zeros((2, 6, 8, 16)), ('',), 'p', 0.0, False, 't')
-  with (
-    pytest.raises(ValueError, match='take t: 1 words for 2 latents'),
-    latents.write_latents(tmp_path / 'out', METADATA) as write,
-  ):
-    write('train', clip)
-  assert not (tmp_path / 'out').exists()

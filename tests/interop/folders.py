@@ -1,6 +1,7 @@
 """Hugging Face folders of a tiny Llama, whole or broken on purpose."""
 
 import json
+import struct
 
 import numpy as np
 from safetensors import numpy as safetensors
@@ -72,3 +73,15 @@ def shard(folder):
   index = folder / 'model.safetensors.index.json'
   index.write_text(json.dumps({'weight_map': places}))
   return index
+
+
+def hollow(path, shapes):
+  """A file of zeros in bfloat16, of which the disk holds the header."""
+  header, end = {}, 0
+  for name, shape in shapes.items():
+    begin, end = end, end + 2 * int(np.prod(shape))
+    header[name] = dict(dtype='BF16', shape=shape, data_offsets=(begin, end))
+  text = json.dumps(header).encode()
+  with path.open('wb') as file:
+    file.write(struct.pack('<Q', len(text)) + text)
+    file.truncate(8 + len(text) + end)

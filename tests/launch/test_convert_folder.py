@@ -1,7 +1,5 @@
 """A converted folder is there whole or not at all, and in little memory."""
 
-import json
-import struct
 import subprocess
 import sys
 
@@ -82,14 +80,7 @@ def _hollow(folder):
       shapes[name] = (512, 2048)
     elif 'q_proj' in name or 'o_proj' in name:
       shapes[name] = (2048, 2048)
-  header, end = {}, 0
-  for name, shape in shapes.items():
-    begin, end = end, end + 2 * int(np.prod(shape))
-    header[name] = dict(dtype='BF16', shape=shape, data_offsets=(begin, end))
-  text = json.dumps(header).encode()
-  with (folder / 'model.safetensors').open('wb') as file:
-    file.write(struct.pack('<Q', len(text)) + text)
-    file.truncate(8 + len(text) + end)
+  folders.hollow(folder / 'model.safetensors', shapes)
   return {name: 2 * int(np.prod(shape)) for name, shape in shapes.items()}
 
 

@@ -1,54 +1,116 @@
-"""A VAE is trained, and takes become latents that carry its name."""
+"""A VAE is trained and measured; another one goes on from its weights."""
 
+import dataclasses
 import json
+import pathlib
 
-import numpy as np
+import pytest
 
-from data_pipelines import latents as latents_lib
 from data_pipelines.prepare import record
+from launch import vae_start
 from tests.launch import programs
+from tv2tv_jax.train import metrics
+from tv2tv_jax.train import vae as train_vae
+from tv2tv_jax.train import workdir as workdir_lib
+from tv2tv_jax.vae import wan
 
 
-def test_takes_become_latents(tmp_path):
-  film, vae, out = (tmp_path / name for name in ('film', 'vae', 'latents'))
+def network():
+  """A network that sees light and shade, for `config.loss.features`."""
+  return lambda pictures: [pictures, pictures[:, ::4, ::4].mean(-1)[..., None]]
+
+
+@pytest.fixture(scope='module')
+def film(tmp_path_factory):
+  """A few seconds of one map."""
+  out = tmp_path_factory.mktemp('film') / 'film'
   request = record.Request('vizdoom', minutes=0.1, seed=1, maps=('duel',))
-  record.record(request, film, processes=1)
-  encode = ('launch.encode', f'--vae={vae}', f'--records={film}')
-  train = (
+  record.record(request, out, processes=1)
+  return out
+
+
+def _command(film: pathlib.Path, workdir: pathlib.Path, *fields: str) -> tuple:
+  return (
     'launch.train_vae',
     *programs.TINY_VAE,
-    f'--workdir={vae}',
+    f'--workdir={workdir}',
     f'--config.data.records={film}',
-  )
-  assert 'is it a workdir?' in programs.error(
-    programs.run(*encode, f'--out={out}')
+    *(f'--config.{field}' for field in fields),
   )
 
-  done = programs.run(*train)
+
+@pytest.fixture(scope='module')
+def vae(film, tmp_path_factory):
+  """The workdir of a run as short as can be."""
+  workdir = tmp_path_factory.mktemp('vae') / 'vae'
+  done = programs.run(*_command(film, workdir))
   assert done.returncode == 0, done.stderr
-  report = json.loads((vae / 'report.json').read_text())
+  return workdir
+
+
+def _report(workdir: pathlib.Path) -> dict:
+  return json.loads((workdir / 'report.json').read_text())
+
+
+def test_a_vae_is_trained_and_measured(film, vae):
+  report = _report(vae)
   assert report['steps'] == 3
-  assert len(report['psnr_per_frame']) == 13
   assert report['psnr'] > 15.0  # The linear path alone; a net starts near 5.
+  assert 0.3 < report['ssim'] < 1.0
+  for name in ('psnr', 'ssim'):
+    places = report[f'{name}_per_frame']
+    assert len(places) == 13
+    assert sum(places) / 13 == pytest.approx(report[name])
   assert (vae / 'reconstructions.png').stat().st_size > 1000
-  other = programs.run(*train, '--config.vae.taps=3')
+  assert json.loads((vae / 'latents.json').read_text())['fingerprint']
+  records = metrics.read(vae / 'metrics.jsonl')
+  assert not any('adversary/real' in each for each in records)
+  other = programs.run(*_command(film, vae, 'vae.taps=3'))
   assert 'config.vae.taps is 3, was 2' in programs.error(other)
 
-  encode = (*encode, f'--out={out}', '--chunks=8')
-  assert '--stride is 6' in programs.error(programs.run(*encode, '--stride=6'))
-  done = programs.run(*encode)
+
+def test_training_goes_on_from_weights_with_all_there_is(film, vae, tmp_path):
+  """Pictures, a network and an adversary, at a rate that moves nothing far."""
+  fields = {
+    'weights': vae,
+    'data.images': 0.5,
+    'data.image_batch': 2,
+    'vae.lowering': 'planes',
+    'loss.scales': 3,
+    'loss.perceptual': 0.1,
+    'loss.features': 'tests.launch.test_vae:network',
+    'adversary.weight': 0.1,
+    'adversary.start': 0.5,
+    'adversary.width': 4,
+    'adversary.depth': 1,
+    'train.steps': 4,
+    'train.log_every': 1,
+    'train.optimizer.rate': 1e-7,
+  }
+  fields = [f'{name}={value}' for name, value in fields.items()]
+  done = programs.run(*_command(film, tmp_path / 'more', *fields))
   assert done.returncode == 0, done.stderr
-  clips = list(latents_lib.Clips(out, 'train', report['fingerprint']))
-  assert len(clips) == 7  # Of 33 frames, every 16, in 129 frames.
-  assert clips[0].latents.shape == (9, 6, 8, 16)
-  values = np.stack([clip.latents for clip in clips]).astype(np.float32)
-  assert abs(values.mean()) < 0.3
-  assert abs(values.std() - 1.0) < 0.3
-  starts = [round(clip.start * 17.5) for clip in clips]
-  assert starts == [16 * at for at in range(7)]
-  assert 'is there already' in programs.run(*encode).stdout
-  longer = programs.run(*encode[:-1], '--chunks=9')
-  assert 'holds clips of 9 latents' in programs.error(longer)
+  report = _report(tmp_path / 'more')
+  assert report['psnr'] == pytest.approx(_report(vae)['psnr'], abs=0.01)
+  assert report['fingerprint'] != _report(vae)['fingerprint']
+  records = metrics.read(tmp_path / 'more' / 'metrics.jsonl')
+  assert [r['step'] for r in records if 'perceptual' in r] == [1, 2, 3, 4]
+  for name in ('adversary/real', 'adversary/fake', 'adversary/vae'):
+    assert [r['step'] for r in records if name in r] == [3, 4]
+
+
+def test_weights_of_another_vae_are_refused(vae):
+  config = workdir_lib.read(vae, train_vae.VaeRun).vae
+  other = dataclasses.replace(config, taps=3, latent_channels=8)
+  with pytest.raises(ValueError) as error:
+    vae_start.beginning(vae, other)
+  assert str(error.value) == (
+    f'config.weights: {vae} holds another VAE: '
+    'config.vae.latent_channels is 8, was 16; config.vae.taps is 3, was 2'
+  )
+  with pytest.raises(ValueError, match=r"family is 'wan', was 'folds'"):
+    vae_start.beginning(vae, wan.WanConfig())
+  vae_start.beginning(vae, dataclasses.replace(config, lowering='volume'))
 
 
 def test_records_must_be_named(tmp_path):

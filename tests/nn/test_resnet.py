@@ -4,8 +4,11 @@ from flax import nnx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from tv2tv_jax import sharding
+from tv2tv_jax.nn import causal_conv
+from tv2tv_jax.nn import norm
 from tv2tv_jax.nn import resnet
 
 _run = jax.jit(lambda block, *inputs: block(*inputs))
@@ -13,6 +16,17 @@ _run = jax.jit(lambda block, *inputs: block(*inputs))
 
 def _pictures(width: int, batch: int = 2) -> jax.Array:
   return jax.random.normal(jax.random.key(1), (batch, 3, 4, 6, width))
+
+
+def _causal(inputs: int, outputs: int, factored: bool = False):
+  plain, split = causal_conv.CausalConv3d, causal_conv.FactoredConv3d
+  return resnet.CausalResidualBlock(
+    inputs,
+    outputs,
+    convolutions=(split if factored else plain,) * 2,
+    norm=norm.PictureNorm if factored else norm.RmsNorm,
+    rngs=nnx.Rngs(0),
+  )
 
 
 def test_a_condition_starts_without_effect():
@@ -43,15 +57,16 @@ def test_a_new_block_is_near_the_identity():
   x = _pictures(8)
   for block in (
     resnet.ResidualBlock(8, 8, rngs=nnx.Rngs(0)),
-    resnet.CausalResidualBlock(8, rngs=nnx.Rngs(0)),
+    _causal(8, 8),
   ):
     y = jax.tree.leaves(_run(block, x))[0]
     assert 0.0 < np.std(y - x) < 0.2
 
 
-def test_a_causal_block_streams():
-  block = resnet.CausalResidualBlock(8, taps=3, rngs=nnx.Rngs(0))
-  x = _pictures(8)
+@pytest.mark.parametrize('factored', [False, True])
+@pytest.mark.parametrize('outputs', [8, 12])
+def test_a_causal_block_streams(outputs, factored):
+  block, x = _causal(8, outputs, factored), _pictures(8)
   whole, _ = _run(block, x)
   first, past = _run(block, x[:, :1])
   rest, _ = _run(block, x[:, 1:], past)

@@ -18,6 +18,7 @@ from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import metrics as metrics_lib
 from tv2tv_jax.train import optimizer as optimizer_lib
+from tv2tv_jax.train import step as step_lib
 from tv2tv_jax.train import workdir as workdir_lib
 
 _CONFIG = loop.TrainConfig(
@@ -48,15 +49,15 @@ def _init(key):
   )
 
 
-def _loss(model, batch, key):
+def _loss(model, batch, key, progress):
   noise = 0.1 * jax.random.normal(key, ())
   error = model(batch['x'], 'batch', 'mlp') - batch['x'] + noise
   return jnp.mean(jnp.square(error)), {}
 
 
-def _train(workdir, batches=None, config=_CONFIG, **kwargs):
+def _train(workdir, batches=None, config=_CONFIG, loss=_loss, **kwargs):
   return loop.train(
-    _init, _loss, batches or _batches(), config, workdir, **kwargs
+    _init, loss, batches or _batches(), config, workdir, **kwargs
   )
 
 
@@ -135,6 +136,32 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
   )
   with pytest.raises(FloatingPointError, match=r'the loss of step'):
     _train(tmp_path, config=config)
+
+
+def test_the_compiler_is_told_what_a_lesson_says(tmp_path):
+  lesson = step_lib.Lesson(_loss, compiler_options={'xla_no_such_option': '1'})
+  with pytest.raises(jax.errors.JaxRuntimeError, match='xla_no_such_option'):
+    _train(tmp_path, loss=lesson)
+
+
+def test_waiting_for_the_compiler_is_no_training(tmp_path, monkeypatch):
+  """It compiles once for each shape of batches."""
+  batches = itertools.cycle(
+    {'x': np.zeros((rows, 8), 'f4')} for rows in (8, 8, 16, 8, 16)
+  )
+  paused = []
+  count = loop._Clock.paused
+
+  def noted(clock):
+    paused.append(clock)
+    return count(clock)
+
+  monkeypatch.setattr(loop._Clock, 'paused', noted)
+  monkeypatch.setattr(
+    checkpoint.Checkpoints, 'save', lambda *_, **__: None
+  )  # What cycles has no place to go on from.
+  _train(tmp_path, batches=batches)
+  assert len(paused) == 2
 
 
 def test_a_workdir_of_another_config_is_refused(tmp_path):

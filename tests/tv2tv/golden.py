@@ -12,6 +12,7 @@ from flax import nnx
 import jax
 
 from tv2tv_jax import sharding
+from tv2tv_jax.train import checkpoint
 from tv2tv_jax.tv2tv import model as model_lib
 from tv2tv_jax.tv2tv import presets
 
@@ -25,13 +26,7 @@ def parameters(name: str) -> dict[str, jax.ShapeDtypeStruct]:
   abstract = sharding.abstract(
     lambda key: model_lib.Tv2tv(config, rngs=nnx.Rngs(key)), jax.random.key(0)
   )
-  leaves, _ = jax.tree_util.tree_flatten_with_path(abstract)
-  return {
-    jax.tree_util.keystr(path, simple=True, separator='.').removesuffix(
-      '.value'
-    ): leaf
-    for path, leaf in leaves
-  }
+  return checkpoint.named(abstract)
 
 
 def table(name: str) -> str:

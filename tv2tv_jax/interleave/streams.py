@@ -32,10 +32,12 @@ class Streams(NamedTuple):
     return [name for name in self._fields if getattr(self, name) is not None]
 
 
-def joined(*parts: Shaped[Array, 'B _ ...'] | None) -> Shaped[Array, 'B _ ...']:
-  """The parts that are there, one after another along the tokens."""
+def joined(
+  *parts: Shaped[Array, 'B ...'] | None, axis: int = 1
+) -> Shaped[Array, 'B ...']:
+  """The parts that are there, one after another along the tokens' axis."""
   there = [part for part in parts if part is not None]
-  return there[0] if len(there) == 1 else jnp.concatenate(there, axis=1)
+  return there[0] if len(there) == 1 else jnp.concatenate(there, axis=axis)
 
 
 def joined_places(*parts: timeline.Timeline | None) -> timeline.Timeline:

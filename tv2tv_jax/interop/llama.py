@@ -7,21 +7,19 @@ model stacks over layers is written layer by layer, `NAME.LAYER`, so that
 memory holds one layer at a time.
 """
 
-from collections.abc import Iterator
-import math
 import pathlib
 import re
-from typing import NamedTuple
 
 import numpy as np
 
+from tv2tv_jax.interop import leaf as leaf_lib
 from tv2tv_jax.interop import llama_config
 from tv2tv_jax.interop import safetensors
 
+_STEM = 'model'  # Of the names of its files.
 _EMBEDDING, _HEAD = 'model.embed_tokens.weight', 'lm_head.weight'
 _STACK = 'transformer.blocks.text'
-# Source name: our name, and the axes there and here. Axes that are folded into
-# one there stand together.
+# Source name: our name, and the axes there and here (see leaf.py).
 _ENDS = {
   _EMBEDDING: ('embedding', 'V D->VD'),
   'model.norm.weight': ('transformer.text_norm.scale', 'D->D'),
@@ -44,68 +42,14 @@ _FREQUENCIES = re.compile(
 )
 
 
-class Leaf(NamedTuple):
-  """A tensor there and here.
-
-  Attributes:
-    source: its name there.
-    name: its name here.
-    folded: its shape there.
-    shape: its shape here.
-    turned: whether its two axes change places.
-  """
-
-  source: str
-  name: str
-  folded: tuple[int, ...]
-  shape: tuple[int, ...]
-  turned: bool
-
-  def read(self, tensor: safetensors.Tensor, dtype: np.dtype) -> np.ndarray:
-    """The numbers as ours, with a few rows of the tensor beside them."""
-    out = _empty(self.shape, dtype)
-    into = out.reshape(self.folded[::-1]).T if self.turned else out
-    bits = np.dtype(f'u{dtype.itemsize}')
-    for first, rows in tensor.pieces():
-      place = into[first : first + len(rows)]
-      if dtype == rows.dtype:  # NumPy moves bits faster than bfloat16.
-        place, rows = place.view(bits), rows.view(bits)
-      place[...] = rows
-    return out
-
-
-def _empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-  """An array whose memory JAX takes over: it begins at a multiple of 64."""
-  size = math.prod(shape) * dtype.itemsize
-  memory = np.empty(size + 64, np.uint8)
-  begin = -memory.ctypes.data % 64
-  return memory[begin : begin + size].view(dtype).reshape(shape)
-
-
-class Source(NamedTuple):
-  """A folder whose every name and shape is as its config.json says.
-
-  Attributes:
-    model: its shape.
-    parts: leaves; those of a part are written together.
-    tensors: what they are read from, by source name.
-    left: tensors of the folder that are not kept, and why.
-  """
-
-  model: llama_config.TextModel
-  parts: list[list[Leaf]]
-  tensors: dict[str, safetensors.Tensor]
-  left: dict[str, str]
-
-
-def source(folder: pathlib.Path) -> Source:
+def source(folder: pathlib.Path) -> leaf_lib.Source:
   """All that the folder holds; no data is read but a second output layer's.
 
   Raises:
     ValueError: it holds no such model, or not all of it, or something else.
   """
   model = llama_config.text_model(folder)
-  tensors = safetensors.tensors(folder)
+  tensors = safetensors.tensors(folder, _STEM)
   parts = _parts(model)
   left = {}
   for name in tensors:
@@ -114,20 +58,14 @@ def source(folder: pathlib.Path) -> Source:
       left[name] = 'follows from config.json'
   if model.tied and _HEAD in tensors:
     left[_HEAD] = f'equal to {_EMBEDDING}'
-  wanted = {leaf.source: leaf for part in parts for leaf in part}
-  wrong = list(
-    _wrong(wanted, {n: t for n, t in tensors.items() if n not in left})
-  )
-  if wrong:
-    raise ValueError(
-      f'{folder}: not the model of its config.json: {"; ".join(wrong)}'
-    )
+  kept = {name: t for name, t in tensors.items() if name not in left}
+  leaf_lib.check(folder, parts, kept)
   if _HEAD in left and not _equal(tensors[_HEAD], tensors[_EMBEDDING]):
     raise ValueError(
       f'{folder}: config.json ties the output layer to the embedding, but '
       f'{_HEAD} differs from {_EMBEDDING}'
     )
-  return Source(model, parts, tensors, left)
+  return leaf_lib.Source(model, parts, tensors, left)
 
 
 def stored(model: llama_config.TextModel) -> dict[str, str | tuple[str, ...]]:
@@ -143,7 +81,7 @@ def stored(model: llama_config.TextModel) -> dict[str, str | tuple[str, ...]]:
   return names
 
 
-def _parts(model: llama_config.TextModel) -> list[list[Leaf]]:
+def _parts(model: llama_config.TextModel) -> list[list[leaf_lib.Leaf]]:
   """The embedding, each layer, the last norm, the output layer."""
   towers = model.towers
   sizes = {
@@ -174,33 +112,12 @@ def _parts(model: llama_config.TextModel) -> list[list[Leaf]]:
   return [ends.pop(_EMBEDDING), *layers, *ends.values()]
 
 
-def _leaf(source: str, name: str, axes: str, sizes: dict[str, int]) -> Leaf:
+def _leaf(
+  source: str, name: str, axes: str, sizes: dict[str, int]
+) -> leaf_lib.Leaf:
   """The leaf of an entry of the table."""
-  there, here = axes.split('->')
-  return Leaf(
-    source,
-    name,
-    tuple(math.prod(sizes[a] for a in group) for group in there.split()),
-    tuple(sizes[axis] for axis in here),
-    turned=there.replace(' ', '') != here,
-  )
-
-
-def _wrong(
-  wanted: dict[str, Leaf], found: dict[str, safetensors.Tensor]
-) -> Iterator[str]:
-  """Every name and shape that is not as wanted."""
-  missing = [name for name in wanted if name not in found]
-  extra = [name for name in found if name not in wanted]
-  if missing:
-    yield f'missing {", ".join(missing)}'
-  if extra:
-    yield f'not known {", ".join(extra)}'
-  for name in wanted:
-    if name in found and found[name].shape != wanted[name].folded:
-      yield (
-        f'{name} is {list(found[name].shape)}, not {list(wanted[name].folded)}'
-      )
+  here = axes.partition('->')[2]
+  return leaf_lib.Leaf(source, name, axes, tuple(sizes[a] for a in here))
 
 
 def _equal(one: safetensors.Tensor, other: safetensors.Tensor) -> bool:

@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from tv2tv_jax.interop import safetensors
+from tv2tv_jax.interop import fields
 from tv2tv_jax.mot import tower
 from tv2tv_jax.nn import norm
 from tv2tv_jax.nn import rope as rope_lib
@@ -23,6 +23,13 @@ _SCALING = (
   'high_freq_factor',
   'original_max_position_embeddings',
 )
+_ONLY = {
+  'hidden_act': 'silu',
+  'attention_bias': False,
+  'mlp_bias': False,
+  'quantization_config': None,
+  'rms_norm_eps': norm.EPSILON,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,13 +54,8 @@ def text_model(folder: pathlib.Path) -> TextModel:
     ValueError: what it tells of is no Llama, or one that the tower cannot be;
       names every field that is in the way.
   """
-  path = folder / 'config.json'
-  if not folder.is_dir():
-    raise ValueError(f'{folder}: no such folder')
-  values = safetensors.mapping(path)
-  wrong = list(_foreign(values))
-  if wrong:
-    raise ValueError(f'{path}: {"; ".join(wrong)}')
+  values = fields.of(folder)
+  fields.refuse(folder, _foreign(values))
   heads, width = values['num_attention_heads'], values['hidden_size']
   towers = tower.MotConfig(
     width=width,
@@ -82,18 +84,9 @@ def _foreign(values: Mapping[str, Any]) -> Iterator[str]:
     return
   optional = [n for n in ('num_key_value_heads', 'head_dim') if values.get(n)]
   sizes = {name: values.get(name) for name in (*_SIZES, *optional)}
-  bad = [n for n, v in sizes.items() if type(v) is not int or v < 1]
-  yield from (f'{n} is {sizes[n]!r}, not a positive integer' for n in bad)
-  for name, only, default in (
-    ('hidden_act', 'silu', 'silu'),
-    ('attention_bias', False, False),
-    ('mlp_bias', False, False),
-    ('quantization_config', None, None),
-    ('rms_norm_eps', norm.EPSILON, 1e-6),
-  ):
-    value = values.get(name, default)
-    if value != only:
-      yield f'{name} is {value!r}; supported is {only!r}'
+  bad = list(fields.no_sizes(sizes, sizes))
+  yield from bad
+  yield from fields.unsupported({'rms_norm_eps': 1e-6} | values, _ONLY)
   yield from _foreign_rope(values)
   if bad:
     return

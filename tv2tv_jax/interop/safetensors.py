@@ -14,8 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors
 
-_SINGLE = 'model.safetensors'
-_INDEX = 'model.safetensors.index.json'
 _DTYPES = {
   'F32': np.dtype(np.float32),
   'F16': np.dtype(np.float16),
@@ -44,13 +42,16 @@ class Tensor(NamedTuple):
     """Bytes."""
     return math.prod(self.shape) * self.dtype.itemsize
 
-  def pieces(self) -> Iterator[tuple[int, np.ndarray]]:
-    """Some rows at a time, and the place of the first of them."""
+  def pieces(
+    self, begin: int = 0, end: int | None = None
+  ) -> Iterator[tuple[int, np.ndarray]]:
+    """Some rows from `begin` to `end` at a time, and the place of the first."""
     row = self.shape[1:]
     width = math.prod(row)
+    end = self.shape[0] if end is None else end
     step = max(1, _PIECE // (width * self.dtype.itemsize))
-    for first in range(0, self.shape[0], step):
-      rows = min(step, self.shape[0] - first)
+    for first in range(begin, end, step):
+      rows = min(step, end - first)
       numbers = np.fromfile(
         self.file,
         self.dtype,
@@ -60,18 +61,23 @@ class Tensor(NamedTuple):
       yield first, numbers.reshape(rows, *row)
 
 
-def tensors(folder: pathlib.Path) -> dict[str, Tensor]:
+def tensors(folder: pathlib.Path, stem: str) -> dict[str, Tensor]:
   """The tensors of a folder: of its one file, or of the shards of its index.
+
+  Args:
+    folder: has `STEM.safetensors` or `STEM.safetensors.index.json`.
+    stem: `model` as transformers names files.
 
   Raises:
     ValueError: no weights there, a shard that is missing or not whole, or an
       index that tells of other tensors than its shards hold.
   """
-  if (folder / _SINGLE).is_file():
-    return _of_file(folder / _SINGLE)
-  index = folder / _INDEX
+  single = folder / f'{stem}.safetensors'
+  if single.is_file():
+    return _of_file(single)
+  index = folder / f'{single.name}.index.json'
   if not index.is_file():
-    raise ValueError(f'{folder}: neither {_SINGLE} nor {_INDEX} there')
+    raise ValueError(f'{folder}: neither {single.name} nor {index.name} there')
   places = mapping(index).get('weight_map')
   if not isinstance(places, dict) or not all(
     isinstance(name, str) and name == pathlib.PurePath(name).name
@@ -82,7 +88,7 @@ def tensors(folder: pathlib.Path) -> dict[str, Tensor]:
   absent = [name for name in files if not (folder / name).is_file()]
   if absent:
     raise ValueError(
-      f'{folder}: no {", ".join(absent)} there, which {_INDEX} names'
+      f'{folder}: no {", ".join(absent)} there, which {index.name} names'
     )
   found, where = {}, {}
   for name in files:

@@ -1,5 +1,6 @@
 """Every tower projects its own tokens; all tokens attend to one another."""
 
+import functools
 from typing import NamedTuple
 
 from flax import nnx
@@ -156,9 +157,8 @@ def _ends(x: Streams, members: list[str]) -> list[int]:
   return [sum(lengths[: i + 1]) for i in range(len(lengths) - 1)]
 
 
-def _together(*parts: Float[Array, '...']) -> Float[Array, '...']:
-  """Arrays of heads, `... L H`, one after another along the tokens."""
-  return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-2)
+# Arrays of heads, `... L H`, one after another along the tokens.
+_together = functools.partial(streams_lib.joined, axis=-2)
 
 
 def _attended(

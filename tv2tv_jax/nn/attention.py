@@ -65,8 +65,8 @@ def attended(
     preferred_element_type=jnp.float32,
   )
   if bias is not None:
-    every = jnp.concatenate([bias] * shape[-2], axis=-2)
-    scores = scores + every[..., None, :, :]
+    apart = scores.reshape(*shape, -1) + bias[..., None, None, :, :]
+    scores = apart.reshape(scores.shape)
   largest = jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))
   exponents = jnp.exp(scores - largest)
   total = exponents.sum(axis=-1)

@@ -65,7 +65,7 @@ class Checkpoints:
     if self._orbax.latest is None:
       return None
     parts = _split(abstract)
-    wanted = {name: _named(part) for name, part in parts.items()}
+    wanted = {name: named(part) for name, part in parts.items()}
     _check(self._workdir, self._orbax.latest.path, wanted)
     loaded = self._orbax.load_checkpointables(None, {**wanted, 'data': batches})
     found = {name: _unnamed(loaded[name], like) for name, like in parts.items()}
@@ -78,7 +78,7 @@ class Checkpoints:
     step = int(state.step)
     if not (last or self._orbax.should_save(step)):
       return
-    parts = {name: _named(part) for name, part in _split(state).items()}
+    parts = {name: named(part) for name, part in _split(state).items()}
     if not last:
       self._orbax.save_checkpointables_async(step, {**parts, 'data': batches})
     elif self._orbax.latest is None or self._orbax.latest.step != step:
@@ -108,7 +108,7 @@ def restore_model(
     if orbax.latest is None:
       raise ValueError(f'{workdir}: no finished checkpoint there; train first')
     abstract = sharding.abstract(init, jax.random.key(0))
-    wanted = {'ema': _named(abstract)}
+    wanted = {'ema': named(abstract)}
     _check(workdir, orbax.latest.path, wanted)
     loaded = orbax.load_checkpointables(None, wanted)
     return _unnamed(loaded['ema'], abstract)
@@ -163,30 +163,30 @@ def filled(
     ValueError: the checkpoint is of another model, or `source` leaves some of
       it out; names every difference.
   """
-  named = _named(model)
+  arrays = named(model)
   whole = {name: there for name, there in source.items() if type(there) is str}
   layers: list[dict[str, str]] = []
   for name in (name for name in source if name not in whole):
     layers += [{} for _ in range(len(source[name]) - len(layers))]
     for layer, there in zip(layers, source[name], strict=False):
       layer[name] = there
-  slices = {name: _slice(named[name]) for layer in layers for name in layer}
-  wanted = {there: named[name].shape for name, there in whole.items()}
+  slices = {name: _slice(arrays[name]) for layer in layers for name in layer}
+  wanted = {there: arrays[name].shape for name, there in whole.items()}
   for layer in layers:
     wanted |= {there: slices[name].shape for name, there in layer.items()}
   _agree(folder, _shapes(ocp.metadata(folder.absolute()).metadata), wanted)
   for name, there in whole.items():
     like = jax.ShapeDtypeStruct(
-      named[name].shape, named[name].dtype, sharding=named[name].sharding
+      arrays[name].shape, arrays[name].dtype, sharding=arrays[name].sharding
     )
-    named[name].delete()
-    named[name] = _loaded(folder, {there: like})[there]
-  stacked = {name: named.pop(name) for name in slices}
+    arrays[name].delete()
+    arrays[name] = _loaded(folder, {there: like})[there]
+  stacked = {name: arrays.pop(name) for name in slices}
   for i, layer in enumerate(layers):
     parts = _loaded(folder, {t: slices[name] for name, t in layer.items()})
     parts = {name: parts[there] for name, there in layer.items()}
     stacked = _with_layer(stacked, parts, i)
-  return _unnamed(named | stacked, model)
+  return _unnamed(arrays | stacked, model)
 
 
 def _slice(leaf: jax.Array) -> jax.ShapeDtypeStruct:
@@ -260,7 +260,7 @@ def _split(state: state_lib.TrainState) -> dict[str, Any]:
   return {'model': run.pop('model'), 'ema': run.pop('ema'), 'run': run}
 
 
-def _named(tree: Any) -> dict[str, Any]:
+def named(tree: Any) -> dict[str, Any]:
   """A tree as a flat mapping from `a.b.0.kernel` to arrays.
 
   What is on disk then depends on the names in our modules alone, not on how
@@ -271,7 +271,7 @@ def _named(tree: Any) -> dict[str, Any]:
 
 
 def _unnamed(named: dict[str, Any], like: Any) -> Any:
-  """The inverse of `_named`, in the structure of `like`."""
+  """The inverse of `named`, in the structure of `like`."""
   leaves, structure = jax.tree_util.tree_flatten_with_path(like)
   return jax.tree.unflatten(structure, [named[_name(p)] for p, _ in leaves])
 

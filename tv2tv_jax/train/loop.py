@@ -57,7 +57,7 @@ class TrainConfig:
 
 def train(
   init: Callable[[PrngKey], nnx.Module],
-  loss: step_lib.Loss,
+  loss: step_lib.Loss | step_lib.Lesson,
   batches: Any,
   config: TrainConfig,
   workdir: pathlib.Path,
@@ -69,9 +69,10 @@ def train(
 
   Args:
     init: makes the model from a key.
-    loss: `(model, batch, key) -> (loss, metrics)`.
+    loss: `(model, batch, key, progress) -> (loss, metrics)`, or a lesson that
+      holds one.
     batches: a Grain iterator of batches of numpy arrays; its position is part
-      of each checkpoint.
+      of each checkpoint. The step is compiled once for each of their shapes.
     config: how long, how fast, what is kept.
     workdir: gets `checkpoints/` and `metrics.jsonl`.
     evaluate: figures of the averaged model, for the metrics.
@@ -111,6 +112,7 @@ def train(
           ema=config.ema,
         ),
         donate_argnums=0,
+        compiler_options=step_lib.lesson(loss).compiler_options,
       )
       advance = functools.partial(step, key=train_key)
       state = _advance(
@@ -141,14 +143,16 @@ def _advance(
     dynamic_ncols=True,
   )
   with bar:
-    progress, metrics = float(state.progress), None
+    progress, seen = float(state.progress), set()
     while progress < 1.0:
       batch = sharding.put_batch(next(batches))
       step += 1
       progress = clock.progress(step)
-      with clock.paused() if metrics is None else contextlib.nullcontext():
-        # The first step waits for the compiler, which is not training.
+      shapes = tuple(leaf.shape for leaf in jax.tree.leaves(batch))
+      with contextlib.nullcontext() if shapes in seen else clock.paused():
+        # The first step of a shape waits for the compiler: that is no training.
         state, metrics = advance(state, batch, progress=jnp.float32(progress))
+      seen.add(shapes)
       bar.update()
       over = progress >= 1.0
       if step % config.log_every == 0 or over:

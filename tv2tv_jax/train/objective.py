@@ -66,6 +66,7 @@ def objective(
   model: model_lib.Tv2tv,
   batch: dict[str, Any],
   key: PrngKey,
+  progress: Float[Array, ''] | float = 0.0,
   *,
   config: ObjectiveConfig,
   plan: plan_lib.Plan | None = None,
@@ -77,6 +78,7 @@ def objective(
     batch: the fields of `interleave.story.Row`, and `latents`, normalised,
       `B N Y X Z`.
     key: of this step.
+    progress: share of the run that is over; nothing here depends on it.
     config: weights and chances.
     plan: what is known of the rows' order.
 

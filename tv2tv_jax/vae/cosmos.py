@@ -176,7 +176,8 @@ class CosmosConfig:
   @property
   def _conv(self):
     """What makes a convolution."""
-    return functools.partial(causal_conv.FactoredConv3d, lowering=self.lowering)
+    config = causal_conv.ConvConfig(lowering=self.lowering)
+    return functools.partial(causal_conv.FactoredConv3d, config=config)
 
   def _last(self, rngs: nnx.Rngs) -> nnx.Module:
     """A matrix for latents."""
