@@ -41,6 +41,7 @@ def folder(tmp_path_factory):
     (
       'encode',
       f'--vae={folder}/vae',
+      f'--tokenizer={folder}/words.model',
       f'--records={film}',
       f'--out={folder}/latents',
     ),

@@ -213,6 +213,12 @@ def reconstruction(
     + config.edges * parts['edges']
     + config.kl * parts['kl']
   )
+  total = (
+    config.absolute * parts['absolute']
+    + config.squared * parts['squared']
+    + config.edges * parts['edges']
+    + config.kl * parts['kl']
+  )
   if features:
     parts['perceptual'] = perceptual.distance(features, pictures, frames)
     total += config.perceptual * parts['perceptual']
