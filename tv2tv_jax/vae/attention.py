@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from tv2tv_jax import sharding
 from tv2tv_jax.nn import conv
 
 # Keys and values of the frames before, and how many of them there are.
@@ -31,14 +30,16 @@ class PictureAttention(nnx.Module):
     """Runs on a chunk; there is nothing to remember."""
     y = self.norm(x)
 
-    def pixels(layer):  # [frames, pixels, one head, width]
-      frames = layer(y).reshape(-1, *x.shape[2:])
-      return frames.reshape(frames.shape[0], -1, 1, x.shape[-1])
+    def pixels(layer):
+      return layer(y).reshape(*x.shape[:2], -1, x.shape[-1])
 
     query, key, value = map(pixels, (self.query, self.key, self.value))
-    y = jax.nn.dot_product_attention(query, key, value)
-    y = y.reshape(y.shape[0], *x.shape[2:])
-    return x + self.output(sharding.unfolded(y, x.shape[:2], x)), ()
+    scores = jnp.einsum(
+      'BTPD,BTSD->BTPS', query, key, preferred_element_type=jnp.float32
+    )
+    weights = jax.nn.softmax(scores * x.shape[-1] ** -0.5, axis=-1)
+    y = jnp.einsum('BTPS,BTSD->BTPD', weights.astype(x.dtype), value)
+    return x + self.output(y.reshape(x.shape)), ()
 
 
 class TimeAttention(nnx.Module):

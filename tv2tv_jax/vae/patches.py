@@ -58,10 +58,13 @@ def _butterflies(x: Float[Array, '... K']) -> Float[Array, '... K']:
   """
   shape = x.shape
   for bit in range(3):
-    x = x.reshape(*shape[:-1], 2**bit, 2, -1)
+    # Explicit layouts let a reshape split or merge one pair of axes at a time.
+    x = x.reshape(*shape[:-1], 2**bit, -1)
+    x = x.reshape(*x.shape[:-1], 2, x.shape[-1] // 2)
     low, high = x[..., 0, :], x[..., 1, :]
     x = jnp.stack([low + high, low - high], axis=-2)
-  return x.reshape(shape)
+    x = x.reshape(*x.shape[:-2], 2 * x.shape[-1]).reshape(shape)
+  return x
 
 
 def _turned(x: Float[Array, '... K'], outer: int) -> Float[Array, '... K']:
