@@ -213,12 +213,6 @@ def reconstruction(
     + config.edges * parts['edges']
     + config.kl * parts['kl']
   )
-  total = (
-    config.absolute * parts['absolute']
-    + config.squared * parts['squared']
-    + config.edges * parts['edges']
-    + config.kl * parts['kl']
-  )
   if features:
     parts['perceptual'] = perceptual.distance(features, pictures, frames)
     total += config.perceptual * parts['perceptual']
