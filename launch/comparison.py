@@ -26,25 +26,28 @@ class Comparison:
     """The next frame and its copy, uint8 [Y, X, 3]."""
     if len(self.psnr) % self._step == 0:
       self._kept.append((original.copy(), copy))
-    self.psnr.append(float(pictures.psnr(copy, original)))
-    self.ssim.append(float(pictures.ssim(copy, original)))
+    self.psnr += pictures.psnr(copy[None], original[None]).tolist()
+    self.ssim += pictures.ssim(copy[None], original[None]).tolist()
     if len(self._kept) == 2 * _COLUMNS:  # The film is longer than was thought.
       self._kept, self._step = self._kept[::2], 2 * self._step
 
   def sheet(self) -> Image.Image:
-    """Frames from all over the film above their copies and differences."""
+    """Frames from all over the film above their copies and differences.
+
+    The frames are let go of: there is one sheet.
+    """
     count = min(_COLUMNS, len(self._kept))
     chosen = np.linspace(0, len(self._kept) - 1, count).round().astype(int)
-    columns = []
-    for original, copy in (self._kept[index] for index in chosen):
+    kept, self._kept, columns = self._kept, [], []
+    for original, copy in (kept[index] for index in chosen):
       difference = copy.astype(int) - original
       shown = np.clip(128 + _GAIN * difference, 0, 255).astype(np.uint8)
       columns.append(np.concatenate([original, copy, shown]))
     sheet = Image.fromarray(np.concatenate(columns, axis=1))
-    width = self._kept[0][0].shape[1]
+    width = kept[0][0].shape[1]
     if width > _WIDE:
       return sheet.reduce(round(width / _WIDE))
-    times = _WIDE // width
+    times = round(_WIDE / width)
     return sheet.resize((sheet.width * times, sheet.height * times), 0)
 
 
@@ -66,3 +69,39 @@ def figures(compared: Sequence[Comparison]) -> dict[str, Any]:
       for at in range(longest)
     ]
   return found
+
+
+def table(report: dict[str, Any]) -> str:
+  """A line for each film of a report of `launch.reconstruct`, one for all."""
+  rows = [('film', 'size', 'frames', 'PSNR', 'first', 'later', 'SSIM')]
+  rows[0] += ('encode/s', 'decode/s', 'tiles')
+  for each in [*report['films'], {'name': 'all', **report['total']}]:
+    rate = [
+      f'{each[way]["frames_per_second"]:.1f}' if way in each else ''
+      for way in ('encode', 'decode')
+    ]
+    decibels = [
+      '-' if each[name] is None else f'{each[name]:.2f}'
+      for name in ('psnr', 'psnr_first', 'psnr_later')
+    ]
+    rows.append(
+      (
+        each['name'],
+        'x'.join(map(str, each.get('size', ()))),
+        str(each['frames']),
+        *decibels,
+        f'{each["ssim"]:.4f}',
+        *rate,
+        'x'.join(map(str, each['decode']['tiles'])) if 'decode' in each else '',
+      )
+    )
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  lines = (
+    [each.rjust(width) for each, width in zip(row[1:], widths[1:], strict=True)]
+    for row in rows
+  )
+  names = (row[0].ljust(widths[0]) for row in rows)
+  return '\n'.join(
+    '  '.join([name, *line]).rstrip()
+    for name, line in zip(names, lines, strict=True)
+  )

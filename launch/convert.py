@@ -58,9 +58,10 @@ flags.mark_flags_as_required(['out'])
 def main(argv: Sequence[str]) -> None:
   """Checks all names and shapes, then converts."""
   if len(argv) != 3 or argv[1] not in _KINDS:
+    kinds = ', '.join(f'`{kind} SRC`' for kind in _KINDS)
     raise ValueError(
-      f'{" ".join(argv[1:]) or "nothing"!r} is not `KIND SRC`: give the kind '
-      f'of weights, {" or ".join(_KINDS)}, and their folder'
+      f'{" ".join(argv[1:]) or "nothing"!r} is none of {kinds}: give the kind '
+      'of weights and their folder'
     )
   kind, folder = _KINDS[argv[1]], pathlib.Path(argv[2])
   out = pathlib.Path(_OUT.value).absolute()

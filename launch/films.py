@@ -76,17 +76,19 @@ def takes(dataset: str, split: str) -> list[Film]:
   Raises:
     ValueError: no such dataset or split.
   """
+  source = records.Takes(dataset, split)
   return [
     Film(
-      name=f'{split}_{number:04d}',
+      name=f'{split}_{index:04d}',
       where=take.where,
       width=take.width,
       height=take.height,
       rate=take.rate,
       count=take.frame_count,
-      frames=lambda take=take: _ranges(take),
+      # Not the take itself: a split may be larger than memory.
+      frames=lambda index=index: _ranges(source[index]),
     )
-    for number, take in enumerate(records.Takes(dataset, split))
+    for index, take in enumerate(source)
   ]
 
 

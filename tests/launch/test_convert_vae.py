@@ -12,6 +12,7 @@ import torch
 from tests.interop import vaes
 from tests.launch import programs
 from tv2tv_jax import config as config_lib
+from tv2tv_jax import sharding
 from tv2tv_jax.train import vae as train_vae
 from tv2tv_jax.train import vae_folder
 from tv2tv_jax.train import workdir as workdir_lib
@@ -183,6 +184,17 @@ def test_the_folder_is_that_of_a_vae(converted, name):
   numbers = sum(np.prod(tensor['shape']) for tensor in report['tensors'])
   assert numbers == sum(value.numel() for value in model.parameters())
   assert kind.startswith(run.vae.family)
+
+
+def test_every_device_of_a_mesh_gets_it(converted):
+  _, out = converted['pixels']
+  alone = vae_folder.restored(out)
+  with jax.set_mesh(sharding.make_mesh((2, 2, 2))):
+    leaves = jax.tree.leaves(vae_folder.restored(out))
+  assert all(leaf.sharding.is_fully_replicated for leaf in leaves)
+  assert {len(leaf.sharding.device_set) for leaf in leaves} == {8}
+  for leaf, other in zip(leaves, jax.tree.leaves(alone), strict=True):
+    np.testing.assert_array_equal(leaf, other)
 
 
 def _convert(kind, source, out, *flags):

@@ -1,6 +1,7 @@
 """A VAE's folder as diffusers writes it: config.json, tensors, statistics."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+import itertools
 import math
 import pathlib
 from typing import Any, NamedTuple
@@ -208,8 +209,8 @@ def source(
   """
   tensors = safetensors.tensors(folder, _STEM)
   shapes = _shapes(model.config)
-  leaves = [each for layer in layers for each in _of(layer, parameters, shapes)]
-  parts = _parts(leaves)
+  leaves = (_leaves(layer, parameters, shapes) for layer in layers)
+  parts = _parts(itertools.chain.from_iterable(leaves))
   leaf_lib.check(folder, parts, tensors)
   return leaf_lib.Source(model, parts, tensors, {})
 
@@ -221,7 +222,7 @@ def _shapes(config: vae_lib.VaeConfig) -> dict[str, tuple[int, ...]]:
   return {'.'.join(path): leaf.shape for path, leaf in leaves}
 
 
-def _of(
+def _leaves(
   layer: Layer,
   parameters: Mapping[str, str],
   shapes: Mapping[str, tuple[int, ...]],

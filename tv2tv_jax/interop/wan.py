@@ -69,8 +69,8 @@ def source(folder: pathlib.Path) -> leaf_lib.Source:
 
 def _foreign(values: Mapping[str, Any]) -> Iterator[str]:
   """What keeps a config.json from being our VAE, a line each."""
-  optional = [n for n in ('decoder_base_dim',) if values[n] is not None]
-  yield from fields.no_sizes(values, (*_SIZES, *optional))
+  optional = [] if values['decoder_base_dim'] is None else ['decoder_base_dim']
+  yield from fields.no_sizes(values, [*_SIZES, *optional])
   levels, steps = values['dim_mult'], values['temperal_downsample']
   wrong = list(fields.no_lists(values, ['dim_mult']))
   if not isinstance(steps, list) or not all(type(s) is bool for s in steps):

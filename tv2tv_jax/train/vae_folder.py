@@ -11,9 +11,11 @@ import jax
 import numpy as np
 
 from tv2tv_jax import sharding
+from tv2tv_jax.nn import stack
 from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import vae as train_vae
 from tv2tv_jax.train import workdir as workdir_lib
+from tv2tv_jax.typing import PrngKey
 from tv2tv_jax.vae import vae as vae_lib
 
 WEIGHTS, LATENTS = 'weights', 'latents.json'
@@ -39,15 +41,18 @@ def _filled(folder: pathlib.Path, config: vae_lib.VaeConfig) -> vae_lib.Vae:
   It is filled as a stack of one: a layer of a stack is read at once, other
   leaves one by one, which takes many times as long for hundreds of small ones.
   """
-  abstract = sharding.abstract(
-    lambda key: vae_lib.Vae(config, rngs=nnx.Rngs(key)), jax.random.key(0)
-  )
-  stack = jax.tree.map(
+
+  def init(key: PrngKey) -> vae_lib.Vae:
+    return stack.stacked(
+      lambda rngs: vae_lib.Vae(config, rngs=rngs), 1, rngs=nnx.Rngs(key)
+    )
+
+  empty = jax.tree.map(
     lambda leaf: jax.device_put(
-      np.zeros((1, *leaf.shape), leaf.dtype), leaf.sharding
+      np.zeros(leaf.shape, leaf.dtype), leaf.sharding
     ),
-    abstract,
+    sharding.abstract(init, jax.random.key(0)),
   )
-  names = {name: (name,) for name in checkpoint.named(abstract)}
-  stack = checkpoint.filled(stack, folder, names)
-  return jax.jit(lambda stack: jax.tree.map(lambda leaf: leaf[0], stack))(stack)
+  names = {name: (name,) for name in checkpoint.named(empty)}
+  full = checkpoint.filled(empty, folder, names)
+  return jax.jit(lambda full: jax.tree.map(lambda leaf: leaf[0], full))(full)
