@@ -59,17 +59,17 @@ def test_a_file_fits_in_one_sitting():
   assert not long, f'longer than {_LONGEST} lines: {long}'
 
 
-@pytest.fixture
-def readme():
-  return (tree.ROOT / 'README.md').read_text(encoding='utf-8')
+def test_the_readme_is_short():
+  text = (tree.ROOT / 'README.md').read_text(encoding='utf-8')
+  assert text.count('\n') <= 150
 
 
-def test_the_readme_is_short(readme):
-  assert readme.count('\n') <= 150
-
-
-def test_the_readme_names_what_exists(readme):
+@pytest.mark.parametrize(
+  'name', [name for name in tree.files() if name.endswith('README.md')]
+)
+def test_a_readme_names_what_exists(name):
   """Paths below the rooms, links, and `python -m` programs."""
+  readme = (tree.ROOT / name).read_text(encoding='utf-8')
   tops = '|'.join((*tree.ROOMS, 'tests', r'\.ci'))
   named = set(re.findall(rf'(?<![\w/.-])(?:{tops})/[\w./-]*\w', readme))
   links = re.findall(r'\]\(([^)#\s]+)', readme)
@@ -78,4 +78,4 @@ def test_the_readme_names_what_exists(readme):
   named |= {program.replace('.', '/') + '.py' for program in programs}
   named -= {'pip.py', 'venv.py', 'pytest.py'}
   missing = [name for name in sorted(named) if not (tree.ROOT / name).exists()]
-  assert not missing, f'README.md names {missing}'
+  assert not missing, f'{name} names {missing}'
