@@ -1,10 +1,15 @@
 r"""A causal 3 x 3 x 3 convolution in every lowering, beside PyTorch.
 
   python -m tests.benchmarks.convolution [--dtype bfloat16] [--backward]
+      [--topology v5p:2x2x1]
 
 For each shape of the VAEs: GFLOP/s by the count of a plain convolution, minima
 of runs in turn. PyTorch's layouts are NCDHW and, where it has it,
 channels_last_3d; it runs on a GPU where JAX does.
+
+With `--topology` nothing runs: one chip's program is compiled for that TPU, on
+any machine that has libtpu (`pip install -e .[tpu]`), and what its compiler
+expects of the time is given instead.
 """
 
 import argparse
@@ -13,6 +18,7 @@ import os
 
 from flax import nnx
 import jax
+from jax.experimental import topologies
 import jax.numpy as jnp
 import numpy as np
 import torch
@@ -40,23 +46,59 @@ _LARGE = (
 _LOWERINGS = ('volume', 'planes', 'winograd')
 
 
-def _ours(shape, lowering, dtype, backward):
-  """A run of our layer, compiled."""
-  *size, inputs, outputs = shape
+def _program(shape, lowering, backward):
+  """Our layer, and what is run of it."""
+  *_, inputs, outputs = shape
   layer = causal_conv.CausalConv3d(
     inputs,
     outputs,
     rngs=nnx.Rngs(0),
     config=causal_conv.ConvConfig(lowering=lowering),
   )
-  x = jax.random.normal(jax.random.key(0), (1, *size, inputs), dtype)
 
   def loss(layer, x):
     return jnp.mean(jnp.square(layer(x)[0].astype(jnp.float32)))
 
   run = jax.grad(loss, argnums=(0, 1)) if backward else lambda f, x: f(x)[0]
+  return layer, run
+
+
+def _ours(shape, lowering, dtype, backward):
+  """A run of our layer, compiled."""
+  layer, run = _program(shape, lowering, backward)
+  x = jax.random.normal(jax.random.key(0), (1, *shape[:-1]), dtype)
   run = jax.jit(run, compiler_options=conv.compiler_options())
   return lambda: jax.block_until_ready(run(layer, x))
+
+
+def _expected(shape, lowering, dtype, backward, chip):
+  """Seconds of it on a chip, by the estimate of the chip's compiler."""
+  layer, run = _program(shape, lowering, backward)
+  x = jax.ShapeDtypeStruct((1, *shape[:-1]), dtype)
+  layer, x = jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=chip),
+    (layer, x),
+  )
+  cost = jax.jit(run).lower(layer, x).compile().cost_analysis()
+  return cost['optimal_seconds']
+
+
+def _estimate(flags) -> None:
+  """Prints what a TPU's compiler expects of each lowering."""
+  chip, name = flags.topology.partition(':')[0], flags.topology
+  os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')
+  os.environ.setdefault('TPU_ACCELERATOR_TYPE', f'{chip}-8')
+  os.environ.setdefault('TPU_WORKER_HOSTNAMES', 'localhost')
+  described = topologies.get_topology_desc(platform='tpu', topology_name=name)
+  device = jax.sharding.SingleDeviceSharding(described.devices[0])
+  print(f'{"shape":26}', *(f'{name:>13}' for name in _LOWERINGS))
+  for shape in _LARGE:
+    seconds = [
+      _expected(shape, name, flags.dtype, flags.backward, device)
+      for name in _LOWERINGS
+    ]
+    size = 'x'.join(map(str, shape))
+    print(f'{size:26}', *(f'{1e3 * s:10.2f} ms' for s in seconds), flush=True)
 
 
 def _theirs(shape, dtype, backward, layout):
@@ -86,9 +128,15 @@ def main() -> None:
   parser.add_argument('--rounds', type=int, default=3)
   parser.add_argument('--dtype', default='float32')
   parser.add_argument('--backward', action='store_true')
+  parser.add_argument('--topology', help='of a TPU, such as v5p:2x2x1')
   flags = parser.parse_args()
-  torch.set_num_threads(os.cpu_count())
   what = 'forward and backward' if flags.backward else 'forward'
+  if flags.topology:
+    where = f'{flags.topology}, as its compiler expects (jax {jax.__version__})'
+    print(f'{where}; {flags.dtype}, {what}')
+    _estimate(flags)
+    return
+  torch.set_num_threads(os.cpu_count())
   print(f'{rounds.machine()}; {flags.dtype}, {what}, GFLOP/s')
   layouts = {
     'torch': torch.contiguous_format,
