@@ -11,7 +11,7 @@ on held-out stories, 40 of 40 turns obeyed.
 from ml_collections import config_dict
 
 from configs import schema
-from data_pipelines import pipeline
+from data_pipelines import stories
 from tv2tv_jax import config
 from tv2tv_jax.sample import rollout
 from tv2tv_jax.train import loop
@@ -25,7 +25,7 @@ def get_config() -> config_dict.ConfigDict:
   return config.to_config_dict(
     schema.StoryRun(
       sources=schema.Sources(),
-      data=pipeline.StoriesConfig(chunks=9, text_length=96, batch=4),
+      data=stories.StoriesConfig(chunks=9, text_length=96, batch=4),
       model=presets.preset('tiny'),
       objective=objective.ObjectiveConfig(text_weight=0.1, film_start=False),
       train=loop.TrainConfig(

@@ -5,7 +5,7 @@ Every room states its own fields; this file only puts them side by side.
 
 import dataclasses
 
-from data_pipelines import pipeline
+from data_pipelines import stories
 from tv2tv_jax.sample import rollout
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import objective
@@ -17,8 +17,10 @@ class Sources:
   """Where a run reads from.
 
   Attributes:
-    latents: the dataset that `launch.encode` wrote.
-    vae: the finished workdir of the VAE that made it.
+    latents: the dataset that `launch.encode` wrote, or several, with commas
+      between.
+    weights: their shares of the rows; (): by their sizes.
+    vae: the finished workdir of the VAE that made them.
     tokenizer: the file that `launch.tokenize` wrote, or a `tokenizer.json` of
       Llama 3, or a folder that holds one.
     text_tower: the folder that `launch.convert` wrote, whose weights the text
@@ -26,6 +28,7 @@ class Sources:
   """
 
   latents: str = ''
+  weights: tuple[float, ...] = ()
   vae: str = ''
   tokenizer: str = ''
   text_tower: str = ''
@@ -42,11 +45,12 @@ class StoryRun:
     objective: what it learns.
     train: for how long and how fast.
     sample: how its stories are told.
-    held_out: rows of held-out stories that evaluations average over.
+    held_out: rows of held-out stories that evaluations average over, spread
+      over the split; 0: all of them.
   """
 
   sources: Sources
-  data: pipeline.StoriesConfig
+  data: stories.StoriesConfig
   model: model.ModelConfig
   objective: objective.ObjectiveConfig
   train: loop.TrainConfig

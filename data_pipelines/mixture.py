@@ -6,6 +6,7 @@ from typing import NamedTuple
 import grain
 
 from data_pipelines import pipeline
+from data_pipelines import stream as stream_lib
 
 
 class Part(NamedTuple):
@@ -24,7 +25,13 @@ class Part(NamedTuple):
   share: float
 
 
-def clips(parts: list[Part], split: str, *, seed: int) -> grain.DatasetIterator:
+def clips(
+  parts: list[Part],
+  split: str,
+  *,
+  seed: int,
+  share: stream_lib.Share = stream_lib.ALL,
+) -> stream_lib.Stream:
   """Batches of `frames` uint8 [B, T, Y, X, 3], each of one part.
 
   Their order is fixed: after any number of batches each part has had its share
@@ -39,8 +46,9 @@ def clips(parts: list[Part], split: str, *, seed: int) -> grain.DatasetIterator:
       pipeline.ClipSource(part.directory, split, frames=part.frames),
       part.batch,
       seed,
+      share=share,
     )
     for part in parts
   ]
   mixed = grain.MapDataset.mix(streams, [part.share for part in parts])
-  return pipeline.read(mixed)
+  return stream_lib.Stream(mixed)

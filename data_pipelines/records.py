@@ -1,14 +1,16 @@
 """The dataset of takes: its schema and its reader.
 
-A record is a *take*: contiguous frames of one episode, `1 + 4 * chunks` of
-them. The dataset is one of TensorFlow Datasets in ArrayRecord files, which
-neither writing nor reading needs TensorFlow for. Every field is described in
-data_pipelines/README.md.
+A record is a *take*: contiguous frames of one episode or film, `1 + 4 * chunks`
+of them, with timed words. The dataset is one of TensorFlow Datasets in
+ArrayRecord files, which neither writing nor reading needs TensorFlow for. Every
+field is described in data_pipelines/README.md.
 """
 
 from collections.abc import Mapping
+import fractions
 import functools
 import json
+import math
 import os
 import pathlib
 from typing import Any, NamedTuple
@@ -17,24 +19,29 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data_pipelines import decode
+from data_pipelines.prepare import dataset
 from data_pipelines.prepare import words
 
-VERSION = '1.0.0'
+VERSION = '2.0.0'
 SPLITS = ('train', 'test')
 
 _BYTES = ('video', 'controls', 'states')
 _TEXTS = (
   'take',
   'source',
-  'map',
-  'prompt',
+  'origin',
   'license',
   'segments',
   'control_names',
   'state_names',
+  'details',
   'version',
 )
-_INTEGERS = ('frame_count', 'height', 'width', 'seed', 'ended')
+_INTEGERS = ('frame_count', 'height', 'width', 'ended')
+_FLOATS = ('rate', 'start')
+_AGAIN = 'make the dataset again'
+# No file is this short: one has a first and a last block.
+_BLOCK = 2**16
 
 
 @functools.cache
@@ -45,7 +52,7 @@ def features() -> tfds.features.FeaturesDict:
       **{name: tfds.features.Scalar(np.object_) for name in _BYTES},
       **{name: tfds.features.Text() for name in _TEXTS},
       **{name: tfds.features.Scalar(np.int64) for name in _INTEGERS},
-      'rate': tfds.features.Scalar(np.float32),
+      **{name: tfds.features.Scalar(np.float32) for name in _FLOATS},
     }
   )
 
@@ -60,10 +67,9 @@ class Take(NamedTuple):
   where: str  # dataset, split and record, for errors
   take: str
   source: str
-  map: str
-  prompt: str
+  origin: str
+  start: float  # seconds in the origin
   license: str
-  seed: int
   rate: float
   frame_count: int
   height: int
@@ -74,7 +80,13 @@ class Take(NamedTuple):
   control_names: tuple[str, ...]
   states: np.ndarray  # float32 [T, S]
   state_names: tuple[str, ...]
+  details: dict[str, Any]  # what only the source knows
   video: bytes
+
+  @property
+  def prompt(self) -> str:
+    """The meta prompt, '' if there is none."""
+    return words.prompt_of(self.segments)
 
   def frames(self, start: int = 0, stop: int | None = None) -> np.ndarray:
     """Frames `start` to `stop`, uint8 [T, Y, X, 3]."""
@@ -89,10 +101,16 @@ class Take(NamedTuple):
       )
     return frames
 
-  def words(self, start: int, chunks: int, chunk_frames: int = 4):
+  def words(
+    self, start: int, chunks: int, chunk_frames: int = 4
+  ) -> tuple[str, ...]:
     """Text before each latent of a clip that starts at frame `start`."""
     return words.words_of_chunks(
-      self.segments, start / self.rate, chunks, chunk_frames / self.rate
+      self.segments,
+      start / self.rate,
+      chunks,
+      chunk_frames / self.rate,
+      (self.frame_count - 1) / self.rate,
     )
 
 
@@ -116,15 +134,15 @@ class Takes:
     return (self[index] for index in range(len(self)))
 
 
+def splits(directory: str | os.PathLike) -> tuple[str, ...]:
+  """The splits that a dataset has; ValueError if there is none."""
+  return tuple(_builder(pathlib.Path(directory)).info.splits)
+
+
 def open_split(directory: str | os.PathLike, split: str):
   """The TFDS data source of a split; ValueError names what is amiss."""
   path = pathlib.Path(directory)
-  if not (path / 'dataset_info.json').is_file():
-    raise ValueError(
-      f'{path}: no dataset here (dataset_info.json is missing); make one '
-      'with `python -m launch.record` or `python -m launch.encode`'
-    )
-  builder = tfds.builder_from_directory(path)
+  builder = _builder(path)
   if split not in builder.info.splits:
     raise ValueError(
       f'{path}: no split {split!r}; it has {", ".join(builder.info.splits)}'
@@ -132,7 +150,9 @@ def open_split(directory: str | os.PathLike, split: str):
   files = [pathlib.Path(name) for name in builder.info.splits[split].filepaths]
   for file in files:
     if not file.is_file():
-      raise ValueError(f'{file}: file is missing; make the dataset again')
+      raise ValueError(f'{file}: file is missing; {_AGAIN}')
+    if file.stat().st_size <= _BLOCK:
+      _check_file(file)
   try:
     source = builder.as_data_source(split)
     if len(source):
@@ -142,9 +162,17 @@ def open_split(directory: str | os.PathLike, split: str):
     for file in files:
       _check_file(file)
     raise ValueError(
-      f'{path}: split {split!r} is damaged ({_line(error)}); make the '
-      'dataset again'
+      f'{path}: split {split!r} is damaged ({dataset.line(error)}); {_AGAIN}'
     ) from None
+
+
+def _builder(path: pathlib.Path) -> tfds.core.DatasetBuilder:
+  if not (path / 'dataset_info.json').is_file():
+    raise ValueError(
+      f'{path}: no dataset here (dataset_info.json is missing); make one '
+      'with `python -m launch.record` or `python -m launch.encode`'
+    )
+  return tfds.builder_from_directory(path)
 
 
 def read_record(source, index: int, where: str) -> Mapping[str, Any]:
@@ -153,25 +181,31 @@ def read_record(source, index: int, where: str) -> Mapping[str, Any]:
     return source[index]
   except Exception as error:  # the reader has no error class of its own
     raise ValueError(
-      f'{where}: cannot be read ({_line(error)}); make the dataset again'
+      f'{where}: cannot be read ({dataset.line(error)}); {_AGAIN}'
     ) from None
 
 
 def parse_take(record: Mapping[str, Any], where: str) -> Take:
   """Checks a raw record; ValueError names the field that is wrong."""
-  missing = sorted(set(features()) - set(record))
-  if missing:
-    raise ValueError(f'{where}: field {missing[0]} is missing')
+  version = text({'version': VERSION, **record}, 'version', where)
+  if version != VERSION:  # First: it explains every other difference.
+    raise ValueError(
+      f'{where}: version is {version!r}, this program reads {VERSION}; {_AGAIN}'
+    )
+  for name in features():
+    if record.get(name) is None:  # The reader fills in what a file lacks.
+      raise ValueError(f'{where}: field {name} is missing; {_AGAIN}')
   texts = {name: text(record, name, where) for name in _TEXTS}
   count, rate = int(record['frame_count']), float(record['rate'])
   if count < 1:
     raise ValueError(f'{where}: frame_count is {count}')
-  if not rate > 0:
+  if not (math.isfinite(rate) and rate > 0):
     raise ValueError(f'{where}: rate is {rate}')
+  rate = exact_rate(rate)
   control_names = names(texts['control_names'], f'{where}: control_names')
   state_names = names(texts['state_names'], f'{where}: state_names')
   try:
-    segments = words.parse_segments(texts['segments'])
+    segments = words.parse_segments(texts['segments'], count / rate)
   except ValueError as error:
     raise ValueError(f'{where}: {error}') from None
   return Take(
@@ -191,18 +225,21 @@ def parse_take(record: Mapping[str, Any], where: str) -> Take:
       (count, len(state_names)),
       f'{where}: states',
     ),
+    details=_details(texts['details'], f'{where}: details'),
     frame_count=count,
     rate=rate,
+    start=float(record['start']),
     height=int(record['height']),
     width=int(record['width']),
-    seed=int(record['seed']),
     ended=bool(record['ended']),
     video=record['video'],
-    **{
-      name: texts[name]
-      for name in ('take', 'source', 'map', 'prompt', 'license')
-    },
+    **{name: texts[name] for name in ('take', 'source', 'origin', 'license')},
   )
+
+
+def exact_rate(rate: float) -> float:
+  """The rate that a video can have: of 30000/1001, a record keeps less."""
+  return float(fractions.Fraction(rate).limit_denominator(1001))
 
 
 def _check_file(path: pathlib.Path):
@@ -210,12 +247,14 @@ def _check_file(path: pathlib.Path):
 
   try:
     reader = array_record_module.ArrayRecordReader(str(path))
+    if not reader.ok():
+      raise EOFError('its end is missing')
     reader.read_all()
     reader.close()
   except Exception as error:  # the reader has no error class of its own
     raise ValueError(
       f'{path}: file of {path.stat().st_size} bytes is cut short or damaged '
-      f'({_line(error)}); make the dataset again'
+      f'({dataset.line(error)}); {_AGAIN}'
     ) from None
 
 
@@ -230,10 +269,7 @@ def text(record: Mapping[str, Any], name: str, where: str) -> str:
 
 def names(text: str, where: str) -> tuple[str, ...]:
   """The texts of a JSON list; ValueError if it is none."""
-  try:
-    names = json.loads(text)
-  except json.JSONDecodeError as error:
-    raise ValueError(f'{where} is not JSON ({error})') from None
+  names = _json(text, where)
   if not isinstance(names, list) or not all(
     isinstance(name, str) for name in names
   ):
@@ -241,13 +277,22 @@ def names(text: str, where: str) -> tuple[str, ...]:
   return tuple(names)
 
 
+def _details(text: str, where: str) -> dict[str, Any]:
+  details = _json(text, where)
+  if not isinstance(details, dict):
+    raise ValueError(f'{where} is {text!r}, not an object')
+  return details
+
+
+def _json(text: str, where: str) -> Any:
+  try:
+    return json.loads(text)
+  except (ValueError, RecursionError) as error:
+    raise ValueError(f'{where} is not JSON ({error})') from None
+
+
 def _table(data, dtype, shape, where):
   size = int(np.prod(shape)) * np.dtype(dtype).itemsize
   if len(data) != size:
     raise ValueError(f'{where} has {len(data)} bytes, {shape} needs {size}')
   return np.frombuffer(data, dtype).reshape(shape)
-
-
-def _line(error: Exception) -> str:
-  """The first line of an error that may run over many."""
-  return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -9,7 +9,10 @@ from data_pipelines import records
 
 
 class Clips(NamedTuple):
-  """Clips side by side; the last batch is filled up with its last clip."""
+  """Clips side by side; the last batch is filled up with its last clip.
+
+  Where clips differ in length, shorter ones repeat their last frames.
+  """
 
   frames: np.ndarray  # uint8 [B, T, Y, X, 3]
   takes: tuple[records.Take, ...]  # of the first `len(takes)` clips
@@ -61,6 +64,27 @@ def every(
   return _batched(chosen(), batch)
 
 
+def whole(
+  takes: Iterable[records.Take], *, step: int, batch: int
+) -> Iterator[Clips]:
+  """Every take as a clip of `1 + step * n` frames, in order.
+
+  Takes of no `1 + step` frames have none.
+  """
+  return _batched(
+    (
+      (
+        take,
+        0,
+        take.frames(0, take.frame_count - (take.frame_count - 1) % step),
+      )
+      for take in takes
+      if take.frame_count > step
+    ),
+    batch,
+  )
+
+
 def _batched(
   clips: Iterator[tuple[records.Take, int, np.ndarray]], batch: int
 ) -> Iterator[Clips]:
@@ -80,5 +104,10 @@ def _group(
 ) -> Clips:
   """Side by side, filled up to `batch` with the last one."""
   takes, starts, frames = zip(*group, strict=True)
-  filled = frames + (batch - len(frames)) * frames[-1:]
+  longest = max(map(len, frames))
+  filled = [
+    np.concatenate([clip, np.repeat(clip[-1:], longest - len(clip), axis=0)])
+    for clip in frames
+  ]
+  filled += (batch - len(frames)) * filled[-1:]
   return Clips(np.stack(filled), takes, starts)

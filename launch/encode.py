@@ -4,7 +4,8 @@ r"""Encodes recorded takes, once, into the latents that TV2TV learns from.
 
 Clips begin at every multiple of `--stride` frames of a take, each with a
 one-frame latent of its own, and go on for `--chunks` latents of four frames.
-A take that is shorter has none. `--vae` is the finished workdir of
+A take that is shorter has none. With `--chunks 0` each take is one clip, as
+long as it is. `--vae` is the finished workdir of
 launch.train_vae or a converted VAE; `--tokenizer` makes the token ids that are
 stored beside the words.
 
@@ -49,7 +50,10 @@ _TOKENIZER = flags.DEFINE_string(
 _RECORDS = flags.DEFINE_string('records', None, 'Dataset of takes.')
 _OUT = flags.DEFINE_string('out', None, 'Folder of the dataset of latents.')
 _CHUNKS = flags.DEFINE_integer(
-  'chunks', 16, 'Latents of a clip after its first.', lower_bound=1
+  'chunks',
+  16,
+  'Latents of a clip after its first; 0: a take is a clip.',
+  lower_bound=0,
 )
 _STRIDE = flags.DEFINE_integer(
   'stride',
@@ -80,11 +84,11 @@ flags.mark_flags_as_required(['vae', 'tokenizer', 'records', 'out'])
 
 def main(_) -> None:
   """Encodes this host's share, and joins all of it if nothing is missing."""
-  takes = {
-    split: records.Takes(_RECORDS.value, split) for split in records.SPLITS
-  }
+  # Takes to learn from are needed; others need not be there.
+  splits = dict.fromkeys(('train', *records.splits(_RECORDS.value)))
+  takes = {split: records.Takes(_RECORDS.value, split) for split in splits}
   vae = pathlib.Path(_VAE.value)
-  metadata = _metadata(vae, takes['train'])
+  metadata = _metadata(vae, takes)
   job = encoding.Job(
     _OUT.value,
     metadata,
@@ -111,13 +115,16 @@ def main(_) -> None:
     )
     return
   counts = job.join()
+  most = '' if _CHUNKS.value else 'up to '
   print(
-    f'{job.out}: {already}{counts.clips} clips of {metadata.chunks} latents; '
-    f'{counts.short} of {counts.takes} takes were too short'
+    f'{job.out}: {already}{counts.clips} clips of {most}{metadata.chunks} '
+    f'latents; {counts.short} of {counts.takes} takes were too short'
   )
 
 
-def _metadata(vae: pathlib.Path, takes: records.Takes) -> latents_data.Metadata:
+def _metadata(
+  vae: pathlib.Path, takes: Mapping[str, records.Takes]
+) -> latents_data.Metadata:
   """What the latents will be; refuses takes that the VAE cannot encode."""
   run = workdir_lib.read(vae, train_vae.VaeRun)
   statistics, fingerprint = latents_lib.load(vae / 'latents.json')
@@ -126,21 +133,14 @@ def _metadata(vae: pathlib.Path, takes: records.Takes) -> latents_data.Metadata:
     raise ValueError(
       f'--stride is {_STRIDE.value}: give a multiple of {step} frames'
     )
-  if not len(takes):
+  if not len(takes['train']):
     raise ValueError(f'{_RECORDS.value}: split train is empty')
-  first = takes[0]
+  first = takes['train'][0]
   if first.height % rows or first.width % columns:
     raise ValueError(
       f'{_RECORDS.value}: frames of {first.width}x{first.height} (width x '
       f'height), of which {vae} encodes multiples of {columns}x{rows} only; '
       'record another size'
-    )
-  length = 1 + step * _CHUNKS.value
-  if not any(take.frame_count >= length for take in takes):
-    longest = max(take.frame_count for take in takes)
-    raise ValueError(
-      f'{_RECORDS.value}: no take of split train has the {length} frames of '
-      f'--chunks={_CHUNKS.value}, the longest has {longest}'
     )
   return latents_data.Metadata(
     fingerprint=fingerprint,
@@ -150,8 +150,24 @@ def _metadata(vae: pathlib.Path, takes: records.Takes) -> latents_data.Metadata:
     std=tuple(map(float, statistics.std)),
     rate=float(first.rate),
     chunk_frames=step,
-    chunks=1 + _CHUNKS.value,
+    chunks=1 + _longest(takes, step),
   )
+
+
+def _longest(takes: Mapping[str, records.Takes], step: int) -> int:
+  """Chunks of the longest clip; refuses takes that are all too short."""
+  chunks = _CHUNKS.value
+  length = 1 + step * max(1, chunks)
+  if chunks and any(take.frame_count >= length for take in takes['train']):
+    return chunks
+  splits = ['train'] if chunks else [*takes]
+  longest = max(take.frame_count for split in splits for take in takes[split])
+  if longest < length:
+    raise ValueError(
+      f'{_RECORDS.value}: no take of split {" or ".join(splits)} has the '
+      f'{length} frames of --chunks={chunks}, the longest has {longest}'
+    )
+  return (longest - 1) // step
 
 
 def _recipe(metadata: latents_data.Metadata) -> dict[str, Any]:
@@ -239,18 +255,22 @@ def _clips(
   metadata: latents_data.Metadata,
 ) -> Iterator[latents_data.Clip]:
   """The clips of some takes."""
-  chunks, step = metadata.chunks - 1, metadata.chunk_frames
-  length = 1 + step * chunks
-  for clips in clips_lib.every(
-    takes, length=length, stride=_STRIDE.value, batch=_BATCH.value
-  ):
+  step, batch = metadata.chunk_frames, _BATCH.value
+  if _CHUNKS.value:
+    length, stride = 1 + step * _CHUNKS.value, _STRIDE.value
+    some = clips_lib.every(takes, length=length, stride=stride, batch=batch)
+  else:
+    some = clips_lib.whole(takes, step=step, batch=batch)
+  for clips in some:
     latents = encode(clips.frames)
     for take, start, values in zip(
       clips.takes, clips.starts, latents, strict=False
     ):
+      chunks = _CHUNKS.value or (take.frame_count - 1) // step
+      length = 1 + step * chunks
       words = take.words(start, chunks, step)
       yield latents_data.Clip(
-        latents=values,
+        latents=values[: 1 + chunks],
         words=words,
         prompt=take.prompt,
         start=start / take.rate,

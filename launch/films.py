@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import av
 import numpy as np
-from PIL import Image
 
+from data_pipelines import film as film_lib
 from data_pipelines import records
 
 # Near the eye's limit, so that what is judged is not the codec.
@@ -46,27 +46,15 @@ def video(path: pathlib.Path) -> Film:
   Raises:
     ValueError: no such file, not a video, no frame in it.
   """
-  if not path.is_file():
-    raise ValueError(f'{path}: no such file')
-  try:
-    with av.open(str(path)) as container:
-      if not container.streams.video:
-        raise ValueError(f'{path}: has sound but no pictures')
-      stream = container.streams.video[0]
-      rate, count = stream.average_rate, stream.frames
-      first = next(container.decode(stream), None)
-  except av.FFmpegError as error:
-    raise ValueError(f'{path}: not a video ({error.strerror})') from None
-  if first is None:
-    raise ValueError(f'{path}: holds no frame')
+  info = film_lib.probe(path)
   return Film(
     name=path.stem,
-    where=str(path),
-    width=first.width,
-    height=first.height,
-    rate=float(rate or _RATE),
-    count=count,
-    frames=lambda: _decoded(path),
+    where=info.where,
+    width=info.width,
+    height=info.height,
+    rate=info.rate or _RATE,
+    count=info.frame_count,
+    frames=lambda: (frame for _, frame in film_lib.frames(path)),
   )
 
 
@@ -92,41 +80,7 @@ def takes(dataset: str, split: str) -> list[Film]:
   ]
 
 
-class Box(NamedTuple):
-  """What of a picture is seen, scaled to `width` x `height`.
-
-  Attributes:
-    left: of what is seen, in the picture's own pixels; so are the next three.
-    top: likewise.
-    right: likewise.
-    bottom: likewise.
-    width: that it is scaled to.
-    height: that it is scaled to.
-  """
-
-  left: float
-  top: float
-  right: float
-  bottom: float
-  width: int
-  height: int
-
-  def seen(self, frame: np.ndarray) -> np.ndarray:
-    """The box of a frame uint8 [Y, X, 3]."""
-    box = self[:4]
-    if box == tuple(map(int, box)) and self._keeps_size():
-      left, top, right, bottom = map(int, box)
-      return frame[top:bottom, left:right]
-    size = self.width, self.height
-    picture = Image.fromarray(frame).resize(size, Image.LANCZOS, box=box)
-    return np.asarray(picture)
-
-  def _keeps_size(self) -> bool:
-    wide, high = self.right - self.left, self.bottom - self.top
-    return (wide, high) == (self.width, self.height)
-
-
-def cropped(film: Film, rows: int, columns: int) -> Box:
+def cropped(film: Film, rows: int, columns: int) -> film_lib.Box:
   """The middle of a film, as large as multiples of `rows` and `columns`.
 
   Raises:
@@ -140,15 +94,12 @@ def cropped(film: Film, rows: int, columns: int) -> Box:
       f'height), the VAE needs {columns} x {rows} at least'
     )
   left, top = (film.width - width) // 2, (film.height - height) // 2
-  return Box(left, top, left + width, top + height, width, height)
+  return film_lib.Box(left, top, left + width, top + height, width, height)
 
 
-def scaled(film: Film, width: int, height: int) -> Box:
+def scaled(film: Film, width: int, height: int) -> film_lib.Box:
   """The largest middle of a film that has the shape of `width` x `height`."""
-  scale = min(film.width / width, film.height / height)
-  wide, high = width * scale, height * scale
-  left, top = (film.width - wide) / 2, (film.height - high) / 2
-  return Box(left, top, left + wide, top + high, width, height)
+  return film_lib.middle((film.width, film.height), (width, height))
 
 
 @contextlib.contextmanager
@@ -178,20 +129,6 @@ def written(
     partial.replace(path)
   finally:
     partial.unlink(missing_ok=True)
-
-
-def _decoded(path: pathlib.Path) -> Iterator[np.ndarray]:
-  """The frames of a video file; ValueError says where it is damaged."""
-  number = 0
-  try:
-    with av.open(str(path)) as container:
-      for frame in container.decode(video=0):
-        yield frame.to_ndarray(format='rgb24')
-        number += 1
-  except av.FFmpegError as error:
-    raise ValueError(
-      f'{path}: does not decode after {number} frames ({error})'
-    ) from None
 
 
 def _ranges(take: records.Take) -> Iterator[np.ndarray]:

@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 import tqdm
 
+from data_pipelines import film as film_lib
 from launch import comparison
 from launch import films
 from launch import run as run_lib
@@ -63,7 +64,7 @@ class Job(NamedTuple):
   """A film, what is seen of it, and what its files are called."""
 
   film: films.Film
-  box: films.Box
+  box: film_lib.Box
   name: str
 
 

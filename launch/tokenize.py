@@ -2,8 +2,8 @@ r"""Learns a SentencePiece tokenizer from the words of a recording.
 
   python -m launch.tokenize --records DIR --out FILE.model
 
-Reads prompts and control words of the train split. A FILE that exists is left
-as it is.
+Reads the prompts, captions and control words of the train split. A FILE that
+exists is left as it is.
 """
 
 import pathlib
@@ -34,10 +34,7 @@ def main(_):
   known = out.exists()
   if not known:
     takes = records.Takes(_RECORDS.value, 'train')
-    texts = []
-    for take in takes:
-      texts.append(take.prompt)
-      texts.extend(segment['text'] for segment in take.segments)
+    texts = [segment['text'] for take in takes for segment in take.segments]
     tokenize.train_tokenizer(texts, out, _VOCABULARY.value)
   tokenizer = tokenize.SentencePieceTokenizer(out)
   print(

@@ -12,22 +12,27 @@ run is left as it is. With `--config.weights=FOLDER`, a VAE that
 weights. Any field of the config can be set: `--config.a.b=v`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import json
 import pathlib
+from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
 import numpy as np
 
 from data_pipelines import mixture
+from data_pipelines import stream
+from data_pipelines.prepare import encoding
 from launch import clips as clips_lib
 from launch import run as run_lib
 from launch import vae_report
 from launch import vae_start
 from tv2tv_jax import config as config_lib
+from tv2tv_jax import sharding
 from tv2tv_jax.evaluate import pictures
 from tv2tv_jax.train import checkpoint
+from tv2tv_jax.train import feed
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import state as state_lib
 from tv2tv_jax.train import vae as train_vae
@@ -37,6 +42,9 @@ _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'File of the configuration.', lock_config=True
 )
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
+_RESET_DATA = flags.DEFINE_bool(
+  'reset_data', False, 'Go on with other data, from their start.'
+)
 flags.mark_flags_as_required(['config', 'workdir'])
 
 _BATCH = 16  # clips at once, outside of training
@@ -79,7 +87,12 @@ def _trained(
   if data.images:
     records = data.image_records or data.records
     parts += [mixture.Part(records, 1, data.image_batch, data.images)]
-  batches = mixture.clips(parts, 'train', seed=run.train.seed)
+  batches = mixture.clips(
+    parts,
+    'train',
+    seed=run.train.seed,
+    share=stream.Share.of(sharding.rows_here(data.batch), data.batch),
+  )
   lesson = train_vae.lesson(run)
   begin = None
   if run.weights and not checkpoint.begun(workdir):
@@ -88,7 +101,7 @@ def _trained(
   return loop.train(
     vae_start.init(run, _clips(run, 'train', data.components)),
     lesson,
-    batches,
+    feed.Data(batches, _recipe(run, parts), _RESET_DATA.value),
     run.train,
     workdir,
     evaluate=lambda model: vae_report.decibels(
@@ -96,6 +109,18 @@ def _trained(
     ),
     begin=begin,
   )
+
+
+def _recipe(
+  run: train_vae.VaeRun, parts: Sequence[mixture.Part]
+) -> dict[str, Any]:
+  """All that the batches depend on."""
+  return {
+    'seed': run.train.seed,
+    'parts': [
+      (encoding.fingerprint(part.directory), *part[1:]) for part in parts
+    ],
+  }
 
 
 def _length(run: train_vae.VaeRun) -> int:

@@ -1,5 +1,10 @@
 """Logical axes become mesh axes in one place, and nowhere without a mesh."""
 
+import os
+import socket
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
@@ -39,3 +44,50 @@ def test_an_abstract_tree_has_the_layout_of_the_real_one(mesh):
 def test_a_mesh_that_does_not_fit_is_named():
   with pytest.raises(ValueError, match=r'mesh \(3, 1, 1\) does not cover 8'):
     sharding.make_mesh((3, 1, 1))
+
+
+def test_one_process_gives_every_row():
+  assert sharding.rows_here(6) == range(6)
+  for shape in ((2, 2, 2), (1, 8, 1), (1, 1, 8)):
+    with jax.set_mesh(sharding.make_mesh(shape)):
+      assert sharding.rows_here(16) == range(16)
+
+
+_PROCESS = """
+import sys
+import jax, numpy as np
+jax.config.update('jax_num_cpu_devices', 2)
+jax.distributed.initialize(f'localhost:{sys.argv[1]}', 2, int(sys.argv[2]))
+from tv2tv_jax import sharding
+for shape, count in (((1, 4, 1), 4), ((2, 1, 2), 4), ((1, 1, 4), 8)):
+  with jax.set_mesh(sharding.make_mesh(shape)):
+    here = sharding.rows_here(8)
+    assert len(here) == count, here
+    batch = sharding.put_batch(np.arange(8.0)[here.start : here.stop])
+    assert batch.shape == (8,)
+    for part in batch.addressable_shards:
+      np.testing.assert_array_equal(part.data, np.arange(8.0)[part.index])
+print('alike')
+"""
+
+
+def test_processes_give_the_rows_that_their_devices_hold():
+  """A batch is the same on two processes, also where they share its rows."""
+  with socket.socket() as free:
+    free.bind(('localhost', 0))
+    port = str(free.getsockname()[1])
+  command = [sys.executable, '-c', _PROCESS, port]
+  environment = {**os.environ, 'XLA_FLAGS': '', 'JAX_PLATFORMS': 'cpu'}
+  processes = [
+    subprocess.Popen(
+      [*command, str(number)],
+      env=environment,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+    for number in range(2)
+  ]
+  for process in processes:
+    out, error = process.communicate(timeout=120)
+    assert out.endswith('alike\n'), error

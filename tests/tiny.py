@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tv2tv_jax import sharding
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.interleave import tokens as tokens_lib
 from tv2tv_jax.mot import tower
@@ -70,8 +71,8 @@ def config(**changes) -> model_lib.ModelConfig:
   return dataclasses.replace(small, **whole)
 
 
-def model(seed: int = 0, **changes) -> model_lib.Tv2tv:
-  """A model whose velocities are not zero, as they are at birth."""
+def born(**changes) -> model_lib.Tv2tv:
+  """A model as it is born, but that its velocities are not zero."""
 
   @jax.jit
   def make(key: jax.Array) -> model_lib.Tv2tv:
@@ -80,7 +81,27 @@ def model(seed: int = 0, **changes) -> model_lib.Tv2tv:
     kernel[...] = 0.3 * jax.random.normal(key, kernel.shape)
     return out
 
-  return make(jax.random.key(seed, impl='rbg'))
+  return make(jax.random.key(0, impl='rbg'))
+
+
+def model(**changes) -> model_lib.Tv2tv:
+  """A model whose every number shows; `changes` as of `config`."""
+  return drawn(config(**changes))
+
+
+def drawn(config: model_lib.ModelConfig) -> model_lib.Tv2tv:
+  """A model in its layout, drawn by NumPy: nothing to compile."""
+  rng = np.random.default_rng(0)
+  abstract = sharding.abstract(
+    lambda: model_lib.Tv2tv(config, rngs=nnx.Rngs(0))
+  )
+
+  def draw(path, leaf: jax.ShapeDtypeStruct) -> jax.Array:
+    kind = jax.tree_util.keystr(path)
+    numbers = ('scale' in kind) + 0.15 * rng.normal(size=leaf.shape)
+    return jax.device_put(numbers.astype(leaf.dtype), leaf.sharding)
+
+  return jax.tree_util.tree_map_with_path(draw, abstract)
 
 
 def row(

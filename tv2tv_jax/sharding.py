@@ -121,3 +121,25 @@ def put_batch(batch: Any) -> Any:
   return jax.tree.map(
     lambda rows: jax.make_array_from_process_local_data(layout, rows), batch
   )
+
+
+def rows_here(batch: int) -> range:
+  """The rows of a batch of all processes that this one gives to `put_batch`.
+
+  Processes that share devices of one row, by the axis `tensor`, both give it.
+
+  Raises:
+    ValueError: the mesh has a process's rows in several places of the batch.
+  """
+  if not has_mesh():
+    return range(batch)
+  layout = NamedSharding(jax.sharding.get_mesh(), spec('batch'))
+  held = layout.addressable_devices_indices_map((batch,)).values()
+  edges = sorted({rows.indices(batch)[:2] for (rows,) in held})
+  here = range(edges[0][0], edges[-1][1])
+  if sum(end - begin for begin, end in edges) != len(here):
+    raise ValueError(
+      f'this process has the rows {edges} of batches of {batch}, which are not '
+      'together: give a mesh that keeps devices of a process together'
+    )
+  return here

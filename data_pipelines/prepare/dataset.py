@@ -148,25 +148,37 @@ def write_raw(path: pathlib.Path, records: Iterable[bytes]) -> tuple[int, int]:
   aside = _aside(path)
   count = size = 0
   try:
-    writer = array_record_module.ArrayRecordWriter(str(aside), _WRITER_OPTIONS)
+    with _written(path):
+      writer = array_record_module.ArrayRecordWriter(
+        str(aside), _WRITER_OPTIONS
+      )
     for record in records:
-      writer.write(record)
+      with _written(path):
+        writer.write(record)
       count += 1
       size += len(record)
-    healthy = writer.ok()
-    writer.close()
+    with _written(path):
+      healthy = writer.ok()
+      writer.close()
     if not healthy:
       raise OSError(f'{path}: cannot be written; is the disk full?')
     os.replace(aside, path)
-  except RuntimeError as error:  # what the writer makes of any failed write
-    full = 'No space left' in str(error)
-    why = 'the disk is full; free some space and run again'
-    raise OSError(
-      f'{path}: cannot be written ({why if full else _line(error)})'
-    ) from None
   finally:
     aside.unlink(missing_ok=True)
   return count, size
+
+
+@contextlib.contextmanager
+def _written(path: pathlib.Path) -> Iterator[None]:
+  """OSError if the writer fails; it has no error class of its own."""
+  try:
+    yield
+  except RuntimeError as error:
+    full = 'No space left' in str(error)
+    why = 'the disk is full; free some space and run again'
+    raise OSError(
+      f'{path}: cannot be written ({why if full else line(error)})'
+    ) from None
 
 
 def finish(
@@ -177,7 +189,7 @@ def finish(
   *,
   version: str,
   description: str,
-  extra: Mapping[str, str],
+  extra: Mapping[str, str | bytes],
 ):
   """Joins the pieces of each split and gives the dataset its final name.
 
@@ -188,7 +200,7 @@ def finish(
     pieces: files of each split, in the order their records shall have.
     version: of the schema.
     description: what the dataset is, for dataset_info.json.
-    extra: further files beside the dataset: name to text.
+    extra: further files beside the dataset: name to content.
   """
   directory = pathlib.Path(directory)
   place = partial(directory) / 'whole'
@@ -212,8 +224,9 @@ def finish(
   )
   info.write_to_directory(place)
   shutil.copy(partial(directory) / RECIPE, place / RECIPE)
-  for file, text in extra.items():
-    write_text(place / file, text)
+  for file, content in extra.items():
+    data = content.encode() if isinstance(content, str) else content
+    write_bytes(place / file, data)
   if directory.exists():
     directory.rmdir()  # empty, or is_finished() had refused it
   os.replace(place, directory)
@@ -270,9 +283,10 @@ def _opened(file: pathlib.Path):
     reader.close()
   except RuntimeError as error:  # the reader has no error class of its own
     raise ValueError(
-      f'{file}: damaged ({_line(error)}); delete it and run again'
+      f'{file}: damaged ({line(error)}); delete it and run again'
     ) from None
 
 
-def _line(error: Exception) -> str:
+def line(error: Exception) -> str:
+  """The first line of an error that may run over many."""
   return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

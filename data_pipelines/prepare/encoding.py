@@ -1,23 +1,24 @@
 """A dataset of latents as a job: it stops, goes on, and is shared by hosts.
 
-A *piece* is what the takes `[k * size, (k + 1) * size)` of a split become: a
-file of clips, and beside it a mark that counts them, written last. What has a
-mark is never made again. Hosts that see one file system take every so-manieth
-piece each and need not know of one another; whoever finds all of them whole
-joins them, under a lock. What a piece holds depends on the recipe and its
+A piece is what the takes `[k * size, (k + 1) * size)` of a split become: a file
+of clips. Hosts that see one file system take every so-manieth piece each and
+need not know of one another. What a piece holds depends on the recipe and its
 takes alone, so neither stops nor the number of hosts change a byte.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 import hashlib
 import json
 import os
 import pathlib
-import shutil
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from data_pipelines import latents
+from data_pipelines import sizes as sizes_lib
 from data_pipelines.prepare import dataset
+from data_pipelines.prepare import pieces
 
 _SUMMARY = 'summary.json'
 
@@ -32,7 +33,12 @@ class Piece(NamedTuple):
   @property
   def mark(self) -> pathlib.Path:
     """What says that the piece is whole."""
-    return self.path.with_suffix('.json')
+    return pieces.mark(self.path)
+
+  @property
+  def sizes(self) -> pathlib.Path:
+    """The sizes of its clips."""
+    return self.path.with_suffix('.npy')
 
 
 class Counts(NamedTuple):
@@ -43,7 +49,7 @@ class Counts(NamedTuple):
   clips: int
 
 
-class Job:
+class Job(pieces.Job[Piece, Counts]):
   """The pieces of a dataset of latents: all of them, and what is left."""
 
   def __init__(
@@ -63,43 +69,23 @@ class Job:
       takes: how many each split has.
       size: takes of a piece.
     """
-    self.out = pathlib.Path(out)
-    self.recipe = {**recipe, 'version': latents.VERSION}
-    self._metadata = metadata
     place = dataset.partial(out)
-    self.pieces = [
-      Piece(
-        split,
-        range(first, min(first + size, count)),
-        place / f'{split}-{first // size:05d}.array_record',
-      )
-      for split, count in takes.items()
-      for first in range(0, count, size)
-    ]
-
-  def is_finished(self) -> bool:
-    """Whether the dataset is there; ValueError if it is of another recipe."""
-    return dataset.is_finished(self.out, self.recipe)
-
-  def begin(self) -> None:
-    """Makes the place for pieces, unless the dataset is finished.
-
-    Raises:
-      ValueError: another recipe is at work there, or was.
-    """
-    if not self.is_finished():
-      with dataset.held(self.out):
-        if not self.is_finished():
-          dataset.begin(self.out, self.recipe)
-
-  def missing(self) -> list[Piece]:
-    """The pieces that nobody has made yet; none of a finished dataset."""
-    missing = [
-      piece
-      for piece in self.pieces
-      if not (piece.mark.exists() and piece.path.exists())
-    ]
-    return [] if missing and self.is_finished() else missing
+    super().__init__(
+      out,
+      {**recipe, 'version': latents.VERSION},
+      [
+        Piece(
+          split,
+          range(first, min(first + size, count)),
+          place / f'{split}-{first // size:05d}.array_record',
+        )
+        for split, count in takes.items()
+        for first in range(0, count, size)
+      ],
+      counts=Counts,
+      records='clips',
+    )
+    self._metadata = metadata
 
   def write(self, piece: Piece, clips: Iterable[latents.Clip]) -> Counts:
     """Makes a piece.
@@ -112,18 +98,22 @@ class Job:
       ValueError: a clip does not fit the metadata.
       OSError: the disk is full.
     """
-    number = long = 0
+    sizes, long = [], 0
 
     def records():
-      nonlocal number, long
+      nonlocal long
       for clip in clips:
         yield latents.record_of(clip, self._metadata)
-        number += 1
+        counts = [len(ids) for ids in (clip.prompt_ids, *clip.word_ids)]
+        sizes.append(sizes_lib.Size(np.array(counts, np.int32), clip.ended))
         long += clip.start == 0.0
 
     dataset.write_piece(piece.path, latents.features(), records())
-    counts = Counts(len(piece.takes), len(piece.takes) - long, number)
-    dataset.write_text(piece.mark, json.dumps(counts._asdict()) + '\n')
+    dataset.write_bytes(
+      piece.sizes, sizes_lib.to_bytes(sizes_lib.of_clips(sizes))
+    )
+    counts = Counts(len(piece.takes), len(piece.takes) - long, len(sizes))
+    pieces.write_mark(piece.path, counts)
     return counts
 
   def join(self) -> Counts:
@@ -133,30 +123,17 @@ class Job:
       ValueError: a piece is damaged, or no take became a clip.
       OSError: the disk is full.
     """
-    if not self.is_finished():
-      with dataset.held(self.out):
-        if not self.is_finished():
-          self._join()
-    # Also what a process left that was killed in here.
-    shutil.rmtree(dataset.partial(self.out), ignore_errors=True)
-    return _counts(self.out / _SUMMARY)
+    self.join_by(self._finish)
+    return pieces.read(self.out / _SUMMARY, Counts)
 
-  def _join(self) -> None:
-    """Only for whoever holds the lock."""
-    counts = {piece: _counts(piece.mark) for piece in self.pieces}
-    files = {}
-    for piece, counted in counts.items():
-      found = dataset.count(piece.path)
-      if found != counted.clips:
-        raise ValueError(
-          f'{piece.path}: has {found} clips of {counted.clips}; delete it and '
-          'run again'
-        )
-      if found:
-        files.setdefault(piece.split, []).append(piece.path)
+  def _finish(self, marks: Sequence[Counts], files: pieces.Files) -> None:
     if not files:
       raise ValueError(f'{self.out}: no take is as long as a clip')
-    summary = Counts(*map(sum, zip(*counts.values(), strict=True)))
+    summary = Counts(*map(sum, zip(*marks, strict=True)))
+    sizes = {split: [] for split in files}
+    for piece, counts in zip(self.pieces, marks, strict=True):
+      if counts.clips:
+        sizes[piece.split] += _each(piece.sizes, counts.clips)
     dataset.finish(
       self.out,
       'latents',
@@ -167,11 +144,22 @@ class Job:
       extra={
         latents.METADATA: latents.metadata_json(self._metadata),
         _SUMMARY: json.dumps(summary._asdict(), indent=2) + '\n',
+        **{
+          sizes_lib.name(split): sizes_lib.to_bytes(sizes_lib.of_clips(some))
+          for split, some in sizes.items()
+        },
       },
     )
 
 
-def share(pieces: Iterable[Piece], host: int, hosts: int) -> list[Piece]:
+def _each(path: pathlib.Path, clips: int) -> list[sizes_lib.Size]:
+  """The sizes of the clips of a piece."""
+  sizes = sizes_lib.read(path, clips)
+  counts = np.split(sizes.counts, sizes.begins[1:])
+  return [*map(sizes_lib.Size, counts, map(bool, sizes.ended))]
+
+
+def share(some: Iterable[Piece], host: int, hosts: int) -> list[Piece]:
   """The pieces of one host of many.
 
   Raises:
@@ -181,7 +169,7 @@ def share(pieces: Iterable[Piece], host: int, hosts: int) -> list[Piece]:
     raise ValueError(
       f'--host={host} of --hosts={hosts}: number them from 0 to {hosts - 1}'
     )
-  return [*pieces][host::hosts]
+  return [*some][host::hosts]
 
 
 def fingerprint(directory: str | os.PathLike) -> str:
@@ -195,13 +183,3 @@ def fingerprint(directory: str | os.PathLike) -> str:
     path = pathlib.Path(directory) / name
     digest.update(path.read_bytes() if path.is_file() else b'')
   return digest.hexdigest()[:16]
-
-
-def _counts(path: pathlib.Path) -> Counts:
-  """What a mark or a summary says; ValueError if it is damaged."""
-  try:
-    return Counts(**json.loads(path.read_text()))
-  except (ValueError, TypeError) as error:
-    raise ValueError(
-      f'{path}: damaged ({error}); delete it and run again'
-    ) from None

@@ -1,262 +1,258 @@
-"""Films a recording: episodes in parallel, resumable, the same every time.
+"""A recording: a source's units in parallel, resumable, the same every time.
 
-An episode is the unit of work: a pure function of the recipe and its number,
-so the number of processes changes nothing but the time. The last tenth of the
-episodes is the test split: whole other games, from every map.
+A unit becomes a piece, by `make_piece`: a pure function of the source and the
+unit, so neither the number of processes nor stops change a byte. What was left
+out, and why, is in `dropped.jsonl` beside the takes, and counted in
+`summary.json`.
 """
 
-from collections.abc import Callable
-from concurrent import futures
-from concurrent.futures import process
-import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
 import json
-import math
-import multiprocessing
 import os
 import pathlib
-import signal
 import time
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from data_pipelines import records
 from data_pipelines.prepare import dataset
-from data_pipelines.prepare import encode_video
-from data_pipelines.prepare import words
+from data_pipelines.prepare import executor as executor_lib
+from data_pipelines.prepare import pieces
+from data_pipelines.prepare import report as report_lib
+from data_pipelines.prepare import takes
+from data_pipelines.sources import source as source_lib
 
-# Modules that offer film_takes(), prompt(), parse_size(), parse_maps() and the
-# constants of data_pipelines/sources/vizdoom.py.
-SOURCES = {'vizdoom': 'data_pipelines.sources.vizdoom'}
-
-_CHUNKS = 32  # of 4 frames a take
-_TAKES = 4  # an episode
-
-
-class Request(NamedTuple):
-  """What shall be filmed."""
-
-  source: str
-  minutes: float
-  seed: int
-  size: str = '64x48'
-  maps: tuple[str, ...] = ()  # () = the source's own choice
+ON_ERROR = ('stop', 'skip')
+UNREADABLE = 'unreadable'
+UNANSWERED = 'unanswered'  # It is made by another run.
 
 
-class Report(NamedTuple):
-  """What was filmed; frames and seconds of this run, the rest of the whole."""
+class Made(NamedTuple):
+  """What came of a unit, or of all of them; a piece's mark."""
 
-  takes: int
-  frames: int
-  hours: float
-  spoken: float  # share of frames with something held
-  filmed_frames: int  # in this run
-  seconds: float  # of this run
+  takes: int = 0
+  frames: int = 0
+  cut: int = 0  # frames at the ends of takes that are left out
+  seconds: float = 0.0
+  spoken: float = 0.0  # seconds in which a caption or a control is in force
+  dropped: tuple[source_lib.Dropped, ...] = ()
 
-  def line(self) -> str:
-    """The report in one line."""
-    speed = (
-      f'{self.filmed_frames / self.seconds:,.0f} frames/s'
-      if self.filmed_frames
-      else 'already recorded'
-    )
-    return (
-      f'{self.takes} takes, {self.frames:,} frames, {self.hours:.3f} hours, '
-      f'words on {self.spoken:.0%} of the frames; {speed}'
-    )
+  def plus(self, other: 'Made') -> 'Made':
+    """Both together."""
+    return Made(*(a + b for a, b in zip(self, other, strict=True)))
 
 
-class _Episode(NamedTuple):
-  request: Request
-  number: int
-  takes: int
-  test: bool
+def made_of(dropped: Sequence[Sequence[str]], **counts: Any) -> Made:
+  """What a mark says; TypeError if it is none."""
+  return Made(
+    dropped=tuple(itertools.starmap(source_lib.Dropped, dropped)), **counts
+  )
+
+
+class Piece(NamedTuple):
+  """A unit and where its takes go."""
+
+  unit: source_lib.Unit
   path: pathlib.Path
+
+  @property
+  def split(self) -> str:
+    """The split that its takes are of."""
+    return 'test' if self.unit.test else 'train'
 
 
 def record(
-  request: Request,
+  source: source_lib.Source,
   out: str | os.PathLike,
   *,
   processes: int = 0,
-  progress: Callable[[int, int], Any] = lambda done, total: None,
-) -> Report:
-  """Writes the recording to `out`, going on where an earlier run stopped.
+  on_error: str = 'stop',
+  progress: Callable[[report_lib.Progress], Any] = lambda progress: None,
+  executor: executor_lib.Executor | None = None,
+) -> report_lib.Report:
+  """Writes the takes of a source to `out`, going on where a run stopped.
 
   Args:
-    request: what to film.
+    source: what to record.
     out: directory of the dataset.
-    processes: how many games at once, 0 for one a core.
-    progress: called with episodes done and episodes in all.
+    processes: how many units at once, 0 for one a core.
+    on_error: 'skip' drops a unit that cannot be read, after the takes before
+      the error; 'stop' ends the run there, and keeps the pieces that are whole.
+      Units whose server gave no answer are left for another run.
+    progress: called at the start and after each unit.
+    executor: does the work instead of processes of this machine.
 
   Raises:
-    ValueError: unknown source, size or map, or `out` holds something else.
-    OSError: the disk is full.
+    ValueError: a setting is wrong, a unit cannot be read, no take was kept,
+      `out` holds something else, or units are left for another run.
+    OSError: the disk is full, or a process was killed.
   """
   began = time.monotonic()
-  source, request = _check(request)
-  recipe = {
-    **request._asdict(),
-    'maps': list(request.maps),
-    'version': records.VERSION,
-  }
-  out = pathlib.Path(out)
-  if dataset.is_finished(out, recipe):
-    return _report(out, 0, time.monotonic() - began)
-  dataset.begin(out, recipe)
-  episodes = _plan(request, dataset.partial(out))
-  left = [episode for episode in episodes if not episode.path.exists()]
-  progress(len(episodes) - len(left), len(episodes))
-  for done, _ in enumerate(_each(left, processes or os.cpu_count()), 1):
-    progress(len(episodes) - len(left) + done, len(episodes))
-  counts = [_piece_summary(episode) for episode in episodes]
-  summary = {
-    'takes': sum(episode.takes for episode in episodes),
-    'frames': sum(frames for frames, _ in counts),
-    'spoken': sum(spoken for _, spoken in counts),
-    'rate': source.RATE,
-  }
-  dataset.finish(
-    out,
-    request.source,
-    records.features(),
-    {
-      'train': [piece.path for piece in episodes if not piece.test],
-      'test': [piece.path for piece in episodes if piece.test],
-    },
-    version=records.VERSION,
-    description='Game film with its controls as words, one take a record.',
-    extra={'summary.json': json.dumps(summary, indent=2) + '\n'},
-  )
-  filmed = sum(episode.takes for episode in left) * _CHUNKS * 4
-  return _report(out, filmed, time.monotonic() - began)
-
-
-def _check(request: Request):
-  """The source's module, and the request with its maps filled in."""
-  if request.source not in SOURCES:
+  if on_error not in ON_ERROR:
     raise ValueError(
-      f'source {request.source!r} is unknown; choose from ' + ', '.join(SOURCES)
+      f'on_error is {on_error!r}; choose from {", ".join(ON_ERROR)}'
     )
-  if not (math.isfinite(request.minutes) and request.minutes > 0):
-    raise ValueError(f'minutes is {request.minutes}; it must be positive')
-  if request.seed < 0:
-    raise ValueError(f'seed is {request.seed}; it must not be negative')
-  source = importlib.import_module(SOURCES[request.source])
-  source.parse_size(request.size)
-  maps = source.parse_maps(request.maps or source.DEFAULT_MAPS)
-  return source, request._replace(maps=maps)
+  job = plan(source, out)
+  if job.is_finished():
+    return report_lib.read(job.out, None, time.monotonic() - began)
+  job.begin()
+  left = job.missing()
+  done = len(job.pieces) - len(left)
+  made, dropped, unanswered = Made(), 0, []
 
-
-def _plan(request: Request, place: pathlib.Path) -> list[_Episode]:
-  source = importlib.import_module(SOURCES[request.source])
-  frames = request.minutes * 60 * source.RATE
-  takes = max(2, math.ceil(frames / (_CHUNKS * 4)))
-  each = min(_TAKES, takes // 2)  # two splits want two episodes
-  count = -(-takes // each)
-  tests = max(1, round(count / 10))
-  return [
-    _Episode(
-      request=request,
-      number=number,
-      takes=min(each, takes - number * each),
-      test=number >= count - tests,
-      path=place / f'episode-{number:05d}.array_record',
+  def tell(done):
+    progress(
+      report_lib.Progress(
+        done, len(job.pieces), made.takes, made.seconds, dropped
+      )
     )
-    for number in range(count)
+
+  tell(done)
+  execute = executor or executor_lib.local(processes or os.cpu_count())
+  tasks = [
+    executor_lib.Task(source, piece.unit, piece.path, on_error)
+    for piece in left
   ]
+  for number, each in enumerate(execute(make_piece, tasks), start=1):
+    made = made.plus(each._replace(dropped=()))
+    dropped += len(each.dropped)
+    unanswered += [d.detail for d in each.dropped if d.reason == UNANSWERED]
+    tell(done + number)
+  if unanswered:
+    raise ValueError(
+      f'{len(unanswered)} of {len(job.pieces)} units are left, for which no '
+      f'server gave an answer; run again to make them: {unanswered[0]}'
+    )
+  job.join_by(lambda marks, files: _finish(job, source, marks, files))
+  return report_lib.read(job.out, made.frames, time.monotonic() - began)
 
 
-def _each(episodes, processes):
-  """Films episodes, yielding as each is done."""
-  if processes == 1 or len(episodes) < 2:
-    yield from map(_film_episode, episodes)
-    return
-  # A fresh interpreter each: the game's threads do not survive a fork. The
-  # parent hears the interrupt; children finish their episode, because a child
-  # that is killed leaves its game running.
-  pool = futures.ProcessPoolExecutor(
-    min(processes, len(episodes)),
-    multiprocessing.get_context('spawn'),
-    initializer=signal.signal,
-    initargs=(signal.SIGINT, signal.SIG_IGN),
+def plan(
+  source: source_lib.Source, out: str | os.PathLike
+) -> pieces.Job[Piece, Made]:
+  """The pieces of a recording; touches nothing.
+
+  Raises:
+    ValueError: a setting is wrong, or there is nothing to record.
+  """
+  units = source.units()
+  if not units:
+    raise ValueError(f'source {source.name}: there is nothing to record')
+  names = sorted(unit.name for unit in units)
+  for one, other in itertools.pairwise(names):
+    if one == other:
+      raise ValueError(f'source {source.name}: two units have the name {one!r}')
+  place = dataset.partial(out)
+  return pieces.Job(
+    out,
+    {'source': source.name, **source.recipe(), 'version': records.VERSION},
+    [
+      Piece(unit, place / f'unit-{number:06d}.array_record')
+      for number, unit in enumerate(units)
+    ],
+    counts=made_of,
+    records='takes',
   )
+
+
+def make_piece(
+  source: source_lib.Source,
+  unit: source_lib.Unit,
+  path: pathlib.Path,
+  on_error: str,
+) -> Made:
+  """Records a unit: writes its piece, then its mark, each whole or not at all.
+
+  With `on_error` 'skip' a unit whose server gives no answer has neither.
+
+  Raises:
+    ValueError: the unit cannot be read, unless `on_error` is 'skip'.
+    OSError: the disk is full.
+  """
+  made, names = Made(), set()
+
+  def kept() -> Iterator[Mapping[str, Any]]:
+    nonlocal made
+    for each in _takes(source, unit, on_error):
+      if isinstance(each, source_lib.Dropped):
+        made = made.plus(Made(dropped=(each,)))
+        continue
+      name = each.record['take']
+      if name in names:
+        raise ValueError(f'unit {unit.name}: two takes have the name {name!r}')
+      names.add(name)
+      made = made.plus(
+        Made(1, each.frames, each.cut, each.seconds, each.spoken)
+      )
+      yield each.record
+
   try:
-    for job in futures.as_completed(
-      [pool.submit(_film_episode, episode) for episode in episodes]
-    ):
-      yield job.result()
-  except process.BrokenProcessPool:
-    raise OSError(
-      'a filming process was killed (out of memory?); run again to go on, '
-      'with fewer --processes'
-    ) from None
-  finally:
-    pool.shutdown(cancel_futures=True)
+    dataset.write_piece(path, records.features(), kept())
+  except source_lib.NoAnswerError as error:
+    if on_error == 'stop':
+      raise
+    left = source_lib.Dropped(unit.name, UNANSWERED, str(error))
+    return Made(dropped=(left,))
+  pieces.write_mark(path, made)
+  return made
 
 
-def _film_episode(episode: _Episode):
-  request = episode.request
-  source = importlib.import_module(SOURCES[request.source])
-  map_name = request.maps[episode.number % len(request.maps)]
-  sequence = np.random.SeedSequence([request.seed, episode.number])
-  seed = int(sequence.generate_state(1)[0])
-  films = list(
-    source.film_takes(map_name, seed, request.size, episode.takes, _CHUNKS)
-  )
-  takes = [
-    _record_of(source, episode, map_name, seed, index, film)
-    for index, film in enumerate(films)
-  ]
-  rows = np.concatenate([film.controls[1:] for film in films])
-  dataset.write_text(
-    episode.path.with_suffix('.json'),
-    json.dumps([len(rows), int(rows.any(1).sum())]),
-  )
-  dataset.write_piece(episode.path, records.features(), takes)
+def _takes(
+  source: source_lib.Source, unit: source_lib.Unit, on_error: str
+) -> Iterator[takes.Stored | source_lib.Dropped]:
+  """The takes of a unit as they are stored, and what is dropped."""
+  try:
+    for each in source.takes(unit):
+      if isinstance(each, source_lib.Film):
+        each = takes.stored(each, source.name)
+      yield each
+  except source_lib.NoAnswerError:
+    raise
+  except ValueError as error:
+    if on_error == 'stop':
+      raise
+    yield source_lib.Dropped(unit.name, UNREADABLE, str(error))
 
 
-def _record_of(source, episode, map_name, seed, index, film) -> dict[str, Any]:
-  count, height, width = film.frames.shape[:3]
-  request = episode.request
-  return {
-    'video': encode_video.encode_video(film.frames, source.RATE),
-    'controls': film.controls.tobytes(),
-    'states': film.states.astype(np.float32).tobytes(),
-    'take': (
-      f'{request.source}-{request.seed}-{map_name}-'
-      f'{episode.number:05d}-{index:02d}'
-    ),
-    'source': request.source,
-    'map': map_name,
-    'prompt': source.prompt(map_name),
-    'license': source.LICENSE,
-    'segments': json.dumps(
-      words.segments_of(film.controls, source.CONTROL_NAMES, source.RATE)
-    ),
-    'control_names': json.dumps(source.CONTROL_NAMES),
-    'state_names': json.dumps(source.STATE_NAMES),
-    'version': records.VERSION,
-    'frame_count': count,
-    'height': height,
-    'width': width,
-    'seed': seed,
-    'ended': int(index == episode.takes - 1),
-    'rate': source.RATE,
-  }
+def _finish(
+  job: pieces.Job[Piece, Made],
+  source: source_lib.Source,
+  marks: Sequence[Made],
+  files: pieces.Files,
+) -> None:
+  """Makes the dataset of whole pieces.
 
-
-def _piece_summary(episode: _Episode) -> tuple[int, int]:
-  return tuple(json.loads(episode.path.with_suffix('.json').read_text()))
-
-
-def _report(out: pathlib.Path, filmed: int, seconds: float) -> Report:
-  summary = json.loads((out / 'summary.json').read_text())
-  return Report(
-    takes=summary['takes'],
-    frames=summary['frames'],
-    hours=summary['frames'] / summary['rate'] / 3600,
-    spoken=summary['spoken'] / summary['frames'],
-    filmed_frames=filmed,
-    seconds=seconds,
+  Raises:
+    ValueError: not one take was kept.
+  """
+  total, lines = Made(), []
+  for piece, made in zip(job.pieces, marks, strict=True):
+    total = total.plus(made._replace(dropped=()))
+    lines += [
+      {'unit': piece.unit.name, **each._asdict()} for each in made.dropped
+    ]
+  reasons = {}
+  for line in lines:
+    reasons[line['reason']] = reasons.get(line['reason'], 0) + 1
+  if not files:
+    said = ', '.join(f'{n} {why}' for why, n in reasons.items()) or 'nothing'
+    first = (
+      f', the first: {lines[0]["name"]}: {lines[0]["detail"]}' if lines else ''
+    )
+    raise ValueError(
+      f'{job.out}: not one take was kept of {len(marks)} units; dropped were '
+      f'{said}{first}'
+    )
+  summary = {**total._asdict(), 'dropped': reasons}
+  dataset.finish(
+    job.out,
+    source.name,
+    records.features(),
+    {split: files[split] for split in records.SPLITS if split in files},
+    version=records.VERSION,
+    description='Film with timed words, one take a record.',
+    extra={
+      report_lib.SUMMARY: json.dumps(summary, indent=2) + '\n',
+      report_lib.DROPPED: ''.join(json.dumps(line) + '\n' for line in lines),
+    },
   )

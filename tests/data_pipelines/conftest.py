@@ -3,13 +3,14 @@
 import pytest
 
 from data_pipelines.prepare import record
+from data_pipelines.sources import vizdoom
 
-REQUEST = record.Request('vizdoom', minutes=0.6, seed=7)
+SOURCE = vizdoom.Vizdoom(minutes=0.6, seed=7)
 
 
 @pytest.fixture(scope='session')
 def recording(tmp_path_factory):
   """A directory with a small recording of three maps."""
   out = tmp_path_factory.mktemp('film') / 'doom'
-  record.record(REQUEST, out, processes=1)
+  record.record(SOURCE, out, processes=1)
   return out

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from data_pipelines import encoded as encoded_lib
 from data_pipelines import latents
 from data_pipelines import records
 from data_pipelines.prepare import dataset
@@ -43,9 +44,32 @@ def test_a_clip_comes_back(encoded):
       assert getattr(found, name) == getattr(clip, name), name
 
 
+def test_training_reads_what_the_clip_holds(encoded):
+  clips = latents.Clips(encoded, 'train')
+  for index, clip in enumerate(clips):
+    found = clips.encoded(index)
+    np.testing.assert_array_equal(found.latents, clip.latents)
+    assert found.texts() == [clip.prompt_ids, *clip.word_ids]
+    assert (found.ended, found.take) == (clip.ended, clip.take)
+  with pytest.raises(IndexError, match='record 27: there are 27 records'):
+    clips.encoded(27)
+
+
+def test_clips_may_be_shorter_than_the_longest():
+  clip = tiny_latents.clip()
+  short = clip._replace(latents=clip.latents[:1], words=('',), word_ids=((),))
+  record = latents.record_of(short, tiny_latents.METADATA)
+  found = latents.parse_clip(record, np.dtype(np.float16), 'here')
+  assert found.latents.shape == (1, 2, 4, 2) and found.words == ('',)
+  with pytest.raises(ValueError, match=r'\(0, 2, 4, 2\), \[1 to 3'):
+    latents.record_of(
+      clip._replace(latents=clip.latents[:0]), tiny_latents.METADATA
+    )
+
+
 def test_numbers_are_not_compressed(encoded):
   clip = latents.Clips(encoded, 'train')[5]
-  (file,) = encoded.glob('*train*')
+  (file,) = encoded.glob('*train.array*')
   assert clip.latents.tobytes() in file.read_bytes()
 
 
@@ -87,12 +111,12 @@ def test_bad_metadata_is_named(encoded, tmp_path, change, named):
 def test_a_shard_that_is_cut_or_missing_is_named(encoded, tmp_path):
   copy = tmp_path / 'copy'
   shutil.copytree(encoded, copy)
-  (file,) = copy.glob('*train*')
+  (file,) = copy.glob('*train.array*')
   data = file.read_bytes()
   for keep, named in (
     (0, rf'{file.name}: .* cut short'),
     (1000, rf'{file.name}: .* cut short'),
-    (2**16, 'train record 0: field .* cut short'),  # A block of the format.
+    (2**16, rf'{file.name}: .* cut short'),  # A block of the format.
     (len(data) - 1000, rf'{file.name}: .* cut short'),
   ):
     file.write_bytes(data[:keep])
@@ -113,6 +137,8 @@ def test_a_shard_that_is_cut_or_missing_is_named(encoded, tmp_path):
     ('token_counts', np.array([9, 0, -1, 0], '<i4').tobytes(), 'has -1'),
     ('tokens', b'1234', 'tokens has 4 bytes'),
     ('prompt', b'\xff', 'prompt is not text'),
+    ('chunks', 0, r'channels are \(0, 2, 4, 2\)'),
+    ('chunks', -3, r'channels are \(-3, 2, 4, 2\)'),
   ],
 )
 def test_a_bad_field_is_named(field, value, named):
@@ -136,12 +162,17 @@ def test_what_does_not_fit_is_not_written():
   stored(wide, latents=large)
   with pytest.raises(ValueError, match='t: latents are not finite in bfloat16'):
     stored(wide, latents=np.nan * large)
-  with pytest.raises(ValueError, match=r'\(4, 2, 4, 2\), \[3, Y, X, 2\]'):
+  with pytest.raises(ValueError, match=r'\(4, 2, 4, 2\), \[1 to 3, Y, X, 2\]'):
     stored(latents=np.zeros((4, 2, 4, 2)))
   with pytest.raises(ValueError, match='take t: 1 words for 3 latents'):
     stored(words=('',))
   with pytest.raises(ValueError, match='take t: 2 word_ids for 3 latents'):
     stored(word_ids=((), (1,)))
+
+
+def test_bytes_that_are_no_record_are_named():
+  with pytest.raises(ValueError, match='here: is no record'):
+    encoded_lib.fields(b'\xff' * 9, ('chunks',), 'here')
 
 
 def test_a_recording_is_no_dataset_of_latents(recording):

@@ -2,7 +2,9 @@
 
 import itertools
 import multiprocessing
+import shutil
 
+import numpy as np
 import pytest
 
 from data_pipelines import latents
@@ -42,6 +44,7 @@ def test_stops_change_no_byte(whole, tmp_path):
   assert {path.suffix for path in dataset.partial(out).iterdir()} == {
     '',  # of the lock
     '.array_record',
+    '.npy',  # its sizes
     '.json',
   }
   assert not out.exists()
@@ -49,6 +52,20 @@ def test_stops_change_no_byte(whole, tmp_path):
   job.join()
   assert _bytes(out) == _bytes(whole)
   assert not dataset.partial(out).exists()
+
+
+def test_sizes_beside_the_records_are_theirs(whole, tmp_path):
+  beside = {
+    split: latents.Clips(whole, split).sizes() for split in ('train', 'test')
+  }
+  copy = shutil.copytree(whole, tmp_path / 'copy')
+  for file in copy.glob('*.npy'):
+    file.unlink()
+  for split, sizes in beside.items():
+    read = latents.Clips(copy, split).sizes()
+    for one, other in zip(sizes, read, strict=True):
+      np.testing.assert_array_equal(one, other)
+  assert len(list(whole.glob('*.npy'))) == 2
 
 
 def test_a_piece_without_its_mark_is_made_again(whole, tmp_path):

@@ -1,109 +1,217 @@
-"""A recording is what it says, whoever films it and however often stopped."""
+"""A recording is the same whoever works on it and however often it stops."""
 
-import filecmp
 import json
-import sys
+import multiprocessing
+import os
+import pathlib
+import signal
+import time
 
-import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 
 from data_pipelines import records
 from data_pipelines.prepare import dataset
 from data_pipelines.prepare import record
-from tests.data_pipelines import conftest
+from data_pipelines.prepare import report as report_lib
+from data_pipelines.sources import source as source_lib
+from tests.data_pipelines import tiny_source
 
 
-def test_takes_are_whole(recording):
-  takes = [t for s in records.SPLITS for t in records.Takes(recording, s)]
-  assert {take.map for take in takes} == {'deathmatch', 'duel', 'hall'}
-  assert len({take.take for take in takes}) == len(takes) == 5
-  for take in takes:
-    frames = take.frames()
-    assert frames.shape == (take.frame_count, 48, 64, 3)
-    assert frames.dtype == np.uint8
-    assert (take.frame_count - 1) % 4 == 0
-    assert not take.controls[0].any()
-    chunks = take.controls[1:].reshape(-1, 4, take.controls.shape[1])
-    assert (chunks == chunks[:, :1]).all(), 'controls change inside a chunk'
-    assert take.prompt == f'doom {take.map}'
-    assert frames.std() > 10, 'a dull picture'
+@pytest.fixture
+def source(tmp_path):
+  desk = tmp_path / 'desk'
+  desk.mkdir()
+  return tiny_source.Tiny(desk=str(desk))
 
 
-def test_splits_share_no_episode(recording):
-  games = {
-    split: {take.seed for take in records.Takes(recording, split)}
-    for split in records.SPLITS
-  }
-  assert games['train'] and games['test']
-  assert not games['train'] & games['test']
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+  """What one process makes without a stop."""
+  folder = tmp_path_factory.mktemp('whole')
+  source = tiny_source.Tiny(desk=str(folder))
+  report = record.record(source, folder / 'film', processes=1)
+  assert source.begun() == '1111111'
+  assert (report.takes, report.frames, report.cut) == (6, 54, 8)
+  assert report.dropped == {'still': 1}
+  return folder / 'film'
 
 
-def test_the_picture_turns_as_the_controls_say(recording):
-  for take in records.Takes(recording, 'train'):
-    names, states = take.control_names, take.state_names
-    angle = np.unwrap(take.states[:, states.index('angle')], period=360)
-    left = take.controls[1:, names.index('turn left')].astype(int)
-    right = take.controls[1:, names.index('turn right')]
-    np.testing.assert_allclose(np.diff(angle), 3.0 * (left - right), atol=0.02)
+def _bytes(out):
+  return {path.name: path.read_bytes() for path in out.iterdir()}
 
 
-def test_tfds_reads_it_without_tensorflow(recording):
-  source = tfds.builder_from_directory(recording).as_data_source('train')
-  assert source[0]['video']
-  assert 'tensorflow' not in sys.modules
+def _takes(out, split='train'):
+  return [take.take for take in records.Takes(out, split)]
 
 
-def test_processes_and_stops_change_nothing(recording, tmp_path):
-  out = tmp_path / 'again'
+def _bad(source, number, kind='bad'):
+  """A file whose presence makes a unit fail."""
+  path = pathlib.Path(source.desk, f'{kind}-{number}')
+  path.touch()
+  return path
 
-  def stop(done, _):
-    if done == 1:
+
+def test_processes_and_their_order_change_no_byte(source, whole, tmp_path):
+  def backwards(function, tasks):
+    yield from (function(*task) for task in reversed(tasks))
+
+  record.record(source, tmp_path / 'two', processes=2)
+  record.record(source, tmp_path / 'back', executor=backwards)
+  assert _bytes(tmp_path / 'two') == _bytes(whole) == _bytes(tmp_path / 'back')
+  assert not dataset.partial(tmp_path / 'two').exists()
+  assert _takes(whole) == ['take-10', 'take-40', 'take-50', 'take-51']
+  assert _takes(whole, 'test') == ['take-20', 'take-21']
+
+
+def test_a_split_without_a_take_is_absent(source, tmp_path):
+  out = tmp_path / 'film'
+  record.record(tiny_source.Tiny(desk=source.desk, count=2), out, processes=1)
+  assert records.splits(out) == ('train',)
+  with pytest.raises(ValueError, match="no split 'test'; it has train"):
+    records.Takes(out, 'test')
+
+
+def test_what_is_whole_is_not_made_again(source, whole, tmp_path):
+  out, seen = tmp_path / 'film', []
+
+  def stop(now):
+    if now.done == 3:
       raise KeyboardInterrupt
 
   with pytest.raises(KeyboardInterrupt):
-    record.record(conftest.REQUEST, out, processes=1, progress=stop)
-  assert not out.exists()
-  seen = []
-  record.record(
-    conftest.REQUEST, out, processes=2, progress=lambda *n: seen.append(n)
+    record.record(source, out, processes=1, progress=stop)
+  assert not out.exists() and source.begun() == '1110000'
+  record.record(source, out, processes=1, progress=seen.append)
+  assert source.begun() == '1111111'
+  assert [now.done for now in seen] == [3, 4, 5, 6, 7]
+  assert seen[-1].takes == 3
+  assert _bytes(out) == _bytes(whole)
+
+
+def test_a_killed_run_goes_on(source, whole, tmp_path):
+  out = tmp_path / 'film'
+  deadly = _bad(source, 2, 'deadly')
+  run = multiprocessing.get_context('spawn').Process(
+    target=record.record, args=(source, out), kwargs={'processes': 1}
   )
-  assert seen[0] == (1, 3), 'the finished episode was filmed again'
-  assert not dataset.partial(out).exists()
-  files = sorted(path.name for path in recording.glob('*record*'))
-  assert files
-  same, _, _ = filecmp.cmpfiles(recording, out, files, shallow=False)
-  assert same == files
+  run.start()
+  run.join()
+  assert run.exitcode == -signal.SIGKILL
+  assert not out.exists()
+  deadly.unlink()
+  record.record(source, out, processes=1)
+  assert source.begun() == '1121111'
+  assert _bytes(out) == _bytes(whole)
 
 
-def test_a_finished_recording_is_left_alone(recording):
-  report = record.record(conftest.REQUEST, recording)
-  assert 'already recorded' in report.line()
-  with pytest.raises(ValueError, match='seed = 7, not 8'):
-    record.record(conftest.REQUEST._replace(seed=8), recording)
+def _die(now):
+  if now.done == 2:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize(
-  ('change', 'named'),
-  [
-    ({'source': 'quake'}, "'quake' is unknown; choose from vizdoom"),
-    ({'size': '65x48'}, "'65x48' is unknown; choose from .*64x48"),
-    ({'maps': ('moon',)}, "'moon' is unknown; choose from deathmatch"),
-    ({'maps': ('duel', 'duel')}, 'once'),
-    ({'minutes': 0.0}, 'minutes is 0.0'),
-    ({'seed': -1}, 'seed is -1'),
-  ],
-)
-def test_a_bad_request_is_named(change, named, tmp_path):
-  with pytest.raises(ValueError, match=named):
-    record.record(conftest.REQUEST._replace(**change), tmp_path / 'out')
-  assert not list(tmp_path.iterdir())
+def _runs(process):
+  try:
+    return (
+      'State:\tZ' not in pathlib.Path(f'/proc/{process}/status').read_text()
+    )
+  except FileNotFoundError:
+    return False
 
 
-def test_a_foreign_directory_is_not_touched(tmp_path):
-  (tmp_path / 'letter.txt').write_text('dear')
+def test_no_process_outlives_a_killed_run(source, whole, tmp_path):
+  out = tmp_path / 'film'
+  run = multiprocessing.get_context('spawn').Process(
+    target=record.record,
+    args=(source, out),
+    kwargs={'processes': 2, 'progress': _die},
+  )
+  run.start()
+  run.join()
+  assert run.exitcode == -signal.SIGKILL
+  workers = [
+    int(path.name.removeprefix('process-'))
+    for path in pathlib.Path(source.desk).glob('process-*')
+  ]
+  assert workers and run.pid not in workers
+  deadline = time.monotonic() + 60
+  while any(map(_runs, workers)):
+    assert time.monotonic() < deadline, 'a worker is left'
+    time.sleep(0.02)
+  record.record(source, out, processes=1)
+  assert _bytes(out) == _bytes(whole)
+
+
+def test_a_killed_process_is_named(source, whole, tmp_path):
+  out = tmp_path / 'film'
+  deadly = _bad(source, 5, 'deadly')
+  with pytest.raises(OSError, match=r'process was killed at .*u5'):
+    record.record(source, out, processes=2)
+  assert not out.exists()
+  deadly.unlink()
+  record.record(source, out, processes=1)
+  assert _bytes(out) == _bytes(whole)
+
+
+def test_an_error_stops_the_run_and_a_rerun_goes_on(source, whole, tmp_path):
+  out = tmp_path / 'film'
+  bad = _bad(source, 2)
+  with pytest.raises(ValueError, match='file 2, record 1: size is 0'):
+    record.record(source, out, processes=1)
+  assert not out.exists()
+  assert len(list(dataset.partial(out).glob('*.array_record'))) == 2
+  bad.unlink()
+  record.record(source, out, processes=1)
+  assert source.begun() == '1121111'
+  assert _bytes(out) == _bytes(whole)
+
+
+def test_an_error_is_skipped_after_the_takes_before_it(source, tmp_path):
+  out = tmp_path / 'film'
+  _bad(source, 2)
+  report = record.record(source, out, processes=1, on_error='skip')
+  assert report.dropped == {'still': 1, 'unreadable': 1}
+  assert 'dropped 2: 1 still, 1 unreadable' in report.text()
+  assert _takes(out, 'test') == ['take-20']
+  lines = (out / report_lib.DROPPED).read_text().splitlines()
+  assert json.loads(lines[1]) == {
+    'unit': 'u2',
+    'name': 'u2',
+    'reason': 'unreadable',
+    'detail': 'file 2, record 1: size is 0',
+  }
+
+
+def test_nothing_kept_is_an_error_that_says_why(source, tmp_path):
+  short = {'frames': tiny_source.film(0).frames[:4], 'segments': []}
+  source = tiny_source.Tiny(desk=source.desk, fields=short)
+  said = (
+    r'not one take was kept of 7 units; dropped were 1 still, 6 short, the '
+    r'first: u0-still: motion is 0\.0'
+  )
+  with pytest.raises(ValueError, match=said):
+    record.record(source, tmp_path / 'film', processes=1)
+  assert not (tmp_path / 'film').exists()
+
+
+def test_names_are_of_one_unit_and_of_one_take(source, tmp_path):
+  twice = tiny_source.Tiny(desk=source.desk, fields={'name': 'same'})
+  with pytest.raises(ValueError, match=r"unit u2: two takes have .* 'same'"):
+    record.record(twice, tmp_path / 'film', processes=1)
+
+  class Twins(tiny_source.Tiny):
+    def units(self):
+      return [source_lib.Unit('u1', False, n) for n in range(2)]
+
+  with pytest.raises(ValueError, match="two units have the name 'u1'"):
+    record.record(Twins(desk=source.desk), tmp_path / 'other')
+
+
+def test_a_foreign_directory_is_not_touched(source, tmp_path):
   with pytest.raises(ValueError, match='no dataset of this project'):
-    record.record(conftest.REQUEST, tmp_path)
+    record.record(source, tmp_path)
+  assert os.listdir(source.desk) == []
+  with pytest.raises(ValueError, match=r"on_error is 'go'; .* stop, skip"):
+    record.record(source, tmp_path / 'film', on_error='go')
 
 
 def test_a_file_that_cannot_be_written_is_an_os_error(tmp_path):
@@ -114,6 +222,19 @@ def test_a_file_that_cannot_be_written_is_an_os_error(tmp_path):
     dataset.write_text(path, 'word')
 
 
-def test_the_recipe_is_beside_the_data(recording):
-  recipe = json.loads((recording / dataset.RECIPE).read_text())
-  assert recipe['seed'] == 7 and recipe['maps'][0] == 'deathmatch'
+@pytest.mark.parametrize('on_error', record.ON_ERROR)
+def test_what_a_server_left_unanswered_is_made_by_another_run(
+  source, whole, tmp_path, on_error
+):
+  out = tmp_path / 'film'
+  silent = _bad(source, 2, 'silent')
+  with pytest.raises(ValueError, match=r'server: nothing came for file 2'):
+    record.record(source, out, processes=1, on_error=on_error)
+  assert not out.exists()
+  made = len(list(dataset.partial(out).glob('*.array_record')))
+  assert made == (6 if on_error == 'skip' else 2)
+  silent.unlink()
+  report = record.record(source, out, processes=1, on_error=on_error)
+  assert source.begun() == '1121111'
+  assert report.dropped == {'still': 1}
+  assert _bytes(out) == _bytes(whole)

@@ -28,15 +28,35 @@ def test_bytes_that_are_no_video_are_named(recording):
     decode.decode(take.video, start=120, stop=140)
 
 
-@pytest.mark.parametrize('keep', [0.0, 0.3, 0.9])
-def test_a_truncated_file_is_named(recording, tmp_path, keep):
+def test_a_file_that_is_cut_anywhere_is_named(recording, tmp_path):
   copy = tmp_path / 'copy'
   shutil.copytree(recording, copy)
   (file,) = copy.glob('*train*')
-  file.write_bytes(file.read_bytes()[: int(file.stat().st_size * keep)])
-  with pytest.raises(ValueError, match=r'train\.array_record') as caught:
-    list(records.Takes(copy, 'train'))
-  assert '\n' not in str(caught.value)
+  data = file.read_bytes()
+  blocks = range(0, len(data), 2**16)  # Of the format.
+  anywhere = np.random.default_rng(0).integers(len(data), size=30)
+  for keep in [*blocks, *(block + 1 for block in blocks), *anywhere]:
+    file.write_bytes(data[:keep])
+    with pytest.raises(ValueError, match=r'train\.array_record') as caught:
+      list(records.Takes(copy, 'train'))
+    assert '\n' not in str(caught.value)
+
+
+def test_damage_anywhere_in_a_file_is_named_or_harmless(recording, tmp_path):
+  copy = tmp_path / 'copy'
+  shutil.copytree(recording, copy)
+  (file,) = copy.glob('*train*')
+  data, found = file.read_bytes(), list(records.Takes(recording, 'train'))
+  rng = np.random.default_rng(0)
+  for place in rng.integers(len(data), size=200):
+    noise = rng.bytes(rng.integers(1, 100))
+    file.write_bytes(data[:place] + noise + data[place + len(noise) :])
+    try:
+      read = list(records.Takes(copy, 'train'))
+    except ValueError as error:
+      assert str(copy) in str(error)
+    else:
+      assert [t.take for t in read] == [t.take for t in found]
 
 
 def test_a_missing_file_split_or_dataset_is_named(recording, tmp_path):
@@ -58,9 +78,13 @@ def test_a_missing_file_split_or_dataset_is_named(recording, tmp_path):
     ('states', b'', 'states has 0 bytes'),
     ('segments', b'[', 'segments is not JSON'),
     ('control_names', b'{}', 'control_names'),
-    ('prompt', b'\xff', 'prompt is not text'),
+    ('segments', b'[{}]', r'segments\[0\].start is None'),
+    ('details', b'[]', r"details is '\[\]', not an object"),
+    ('details', b'{', 'details is not JSON'),
+    ('origin', b'\xff', 'origin is not text'),
     ('frame_count', 0, 'frame_count is 0'),
     ('rate', float('nan'), 'rate is nan'),
+    ('rate', float('inf'), 'rate is inf'),
   ],
 )
 def test_a_bad_field_is_named(recording, field, value, named):
@@ -71,3 +95,16 @@ def test_a_bad_field_is_named(recording, field, value, named):
   del record[field]
   with pytest.raises(ValueError, match=f'here: field {field} is missing'):
     records.parse_take(record, 'here')
+
+
+def test_another_version_is_named_first(recording):
+  record = dict(records.open_split(recording, 'train')[0])
+  record |= {'version': b'1.0.0', 'segments': b'['}
+  del record['origin']
+  with pytest.raises(ValueError, match=r"here: version is '1\.0\.0', this"):
+    records.parse_take(record, 'here')
+
+
+@pytest.mark.parametrize('rate', [30000 / 1001, 24000 / 1001, 17.5, 12.8, 60.0])
+def test_a_rate_outlives_its_32_bits(rate):
+  assert records.exact_rate(float(np.float32(rate))) == rate

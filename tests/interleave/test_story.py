@@ -1,9 +1,12 @@
 """A story has one place for everything, in each of three layouts."""
 
+import hypothesis
+from hypothesis import strategies
 import numpy as np
 import pytest
 
 from tests import tiny
+from tv2tv_jax.interleave import lengths
 from tv2tv_jax.interleave import story as story_lib
 
 
@@ -110,6 +113,114 @@ def test_words_over_a_slot_are_named():
     ValueError, match=r'before chunk 1 of story 0 does not fit its slot'
   ):
     _lay_out('tv2tv', text_length=26, slots=story_lib.Slots(3, 3))
+
+
+def _slowly(stories, layout, *, text_length, chunks, span, slots):
+  """Rows token by token: slot, kind, token, segment, place and story of each.
+
+  And, of each chunk, place and story. None where something does not fit.
+  """
+  special, film, text = tiny.SPECIAL, [], []
+  slot = 0
+  for number, story in enumerate(stories):
+    place, first = 0, len(film)
+    for kind, token, segment in _events(story, layout, special):
+      if kind is None:
+        film.append((place, number))
+        place += span
+        slot = slots.prompt + slots.words * len(film) if slots else slot
+        continue
+      end = text_length
+      if slots and len(film) < chunks:
+        end = slots.prompt + slots.words * (len(film) + 1)
+      if slot >= min(end, text_length):
+        return None
+      segment = segment if segment < 0 else first + segment
+      text.append((slot, token, kind, segment, place, number))
+      place, slot = place + 1, slot + 1
+  return (text, film) if len(film) <= chunks else None
+
+
+def _events(story, layout, special):
+  kinds = story_lib.Kind
+  yield kinds.PROMPT, special.bos, -1
+  yield from ((kinds.PROMPT, token, -1) for token in story.prompt)
+  if layout == 'think2v':
+    for i, words in enumerate(story.words[1:], start=1):
+      yield from ((kinds.WORD, token, i) for token in words)
+      yield kinds.EOF, special.eof, -1
+  for i, words in enumerate(story.words):
+    if layout == 'tv2tv':
+      yield from ((kinds.WORD, token, i) for token in words)
+    yield kinds.BOF, special.bof, -1
+    yield None, 0, i
+    yield kinds.EOF, special.eof, -1
+  if story.ended:
+    yield kinds.EOS, special.eos, -1
+
+
+_IDS = strategies.lists(strategies.integers(5, 30), max_size=4).map(tuple)
+_STORIES = strategies.builds(
+  story_lib.Story,
+  _IDS,
+  strategies.lists(_IDS, max_size=5).map(tuple),
+  strategies.booleans(),
+)
+
+
+@pytest.mark.parametrize('layout', ['tv2tv', 'think2v', 't2v'])
+@hypothesis.settings(max_examples=100)
+@hypothesis.given(
+  stories=strategies.lists(_STORIES, max_size=3),
+  slots=strategies.none()
+  | strategies.builds(
+    story_lib.Slots, strategies.integers(0, 8), strategies.integers(1, 9)
+  ),
+  text_length=strategies.integers(4, 70),
+  chunks=strategies.integers(1, 9),
+  span=strategies.integers(1, 4),
+)
+def test_rows_are_what_they_are_token_by_token(layout, stories, **sizes):
+  wanted = _slowly(stories, layout, **sizes)
+  if wanted is None:
+    with pytest.raises(ValueError, match='does not fit'):
+      story_lib.lay_out(stories, layout, special=tiny.SPECIAL, **sizes)
+    return
+  row = story_lib.lay_out(stories, layout, special=tiny.SPECIAL, **sizes)
+  text, film = wanted
+  fields = (row.tokens, row.kind, row.segment, row.index, row.story)
+  found = [
+    (int(slot), *(int(field[slot]) for field in fields))
+    for slot in np.flatnonzero(row.story >= 0)
+  ]
+  assert found == text
+  count = len(film)
+  places = zip(row.chunk_index.tolist(), row.chunk_story.tolist(), strict=True)
+  assert [*places] == film + (sizes['chunks'] - count) * [(0, -1)]
+  empty = row.story < 0
+  assert (row.tokens[empty] == tiny.SPECIAL.pad).all()
+  assert not row.kind[empty].any() and (row.segment[empty] == -1).all()
+
+
+@pytest.mark.parametrize('layout', ['tv2tv', 'think2v', 't2v'])
+@hypothesis.settings(max_examples=30)
+@hypothesis.given(story=_STORIES.filter(lambda story: story.words))
+def test_the_length_of_text_is_known_before_it_is_laid_out(layout, story):
+  story = story._replace(words=((), *story.words[1:]))
+  counts = [len(words) for words in story.words]
+  prompt, chunks = len(story.prompt), len(counts)
+  length = lengths.whole(
+    layout, prompt=prompt, words=sum(counts), chunks=chunks, ended=story.ended
+  )
+  kwargs = dict(special=tiny.SPECIAL, chunks=chunks, span=4)
+  row = story_lib.lay_out([story], layout, text_length=length, **kwargs)
+  assert (row.story == 0).all()
+  first, other = lengths.between_chunks(
+    layout, prompt=prompt, words=sum(counts), most=max(counts), chunks=chunks
+  )
+  before = np.searchsorted(row.index, row.chunk_index)
+  assert before[0] == first
+  assert max(np.diff(before), default=other) == other
 
 
 def _text(seconds, *tokens):

@@ -106,14 +106,9 @@ def _config(out, **changes):
   )
 
 
-def _init(config):
-  return lambda key: model_lib.Tv2tv(config, rngs=nnx.Rngs(key))
-
-
 def _begun(out, config):
-  """A model born with the weights."""
-  model = jax.jit(_init(config))(jax.random.key(0, impl='rbg'))
-  return weights.beginning(out, config)(model)
+  """A model that begins with the weights."""
+  return weights.beginning(out, config)(tiny.drawn(config))
 
 
 @pytest.mark.parametrize('shape', list(_SHAPES))
@@ -159,7 +154,7 @@ def even(tmp_path_factory):
 def test_a_mesh_gets_them_in_its_layout(even, mesh):
   out, theirs = even
   config = _config(out)
-  born = jax.jit(_init(config))(jax.random.key(0, impl='rbg'))
+  born = tiny.drawn(config)
   layouts = [leaf.sharding for leaf in jax.tree.leaves(born)]
   model = weights.beginning(out, config)(born)
   for leaf, layout in zip(jax.tree.leaves(model), layouts, strict=True):
@@ -173,7 +168,7 @@ def test_the_video_tower_begins_as_the_config_says(even):
   out, _ = even
   for init in ('text', 'random'):
     config = _config(out, video_init=init)
-    born = jax.jit(_init(config))(jax.random.key(0, impl='rbg'))
+    born = tiny.drawn(config)
     before = jax.device_get(jax.tree.leaves(born.transformer.blocks.video))
     norm = np.asarray(born.transformer.video_norm.scale[...])
     frames = jax.device_get(jax.tree.leaves(born.frames))
@@ -211,7 +206,7 @@ def test_a_run_begins_with_them_once(even, tmp_path):
   def train(**kwargs):
     batches = grain.MapDataset.source(rows).repeat().batch(2)
     return loop.train(
-      _init(config),
+      lambda key: model_lib.Tv2tv(config, rngs=nnx.Rngs(key)),
       functools.partial(
         objective.objective, config=objective.ObjectiveConfig()
       ),

@@ -18,8 +18,10 @@ from data_pipelines import records
 from data_pipelines import tokenize
 from data_pipelines.prepare import dataset
 from data_pipelines.prepare import record
+from data_pipelines.sources import vizdoom
 from tests.launch import programs
 from tv2tv_jax.train import checkpoint
+from tv2tv_jax.train import feed as feed_lib
 from tv2tv_jax.train import state as state_lib
 from tv2tv_jax.train import vae as train_vae
 from tv2tv_jax.train import vae_folder
@@ -36,8 +38,8 @@ _STATISTICS = latents_lib.LatentStatistics(
 def folder(tmp_path_factory):
   """A film of five takes, one of them short, and what encodes it."""
   folder = tmp_path_factory.mktemp('encode')
-  request = record.Request('vizdoom', minutes=0.5, seed=1, maps=('duel',))
-  record.record(request, folder / 'whole', processes=1)
+  source = vizdoom.Vizdoom(minutes=0.5, seed=1, maps=('duel',))
+  record.record(source, folder / 'whole', processes=1)
   _cut(folder / 'whole', folder / 'film')
   texts = ['doom duel', 'turn left, move forward, attack']
   tokenize.train_tokenizer(texts, folder / 'words.model')
@@ -63,7 +65,8 @@ def _write_vae(folder: pathlib.Path) -> None:
   state = state_lib.TrainState(jnp.int32(1), nothing, trainee, trainee, nothing)
   data = grain.MapDataset.range(1).to_iter_dataset()
   with checkpoint.Checkpoints(folder, every=1, keep=1) as checkpoints:
-    checkpoints.save(state, iter(data), last=True)
+    feed = feed_lib.Feed(feed_lib.data(iter(data)))
+    checkpoints.save(state, feed, last=True)
   latents_lib.save(folder / 'latents.json', _STATISTICS, 'chance')
 
 
@@ -78,7 +81,17 @@ def _cut(source: pathlib.Path, out: pathlib.Path, **change) -> None:
       for name in ('controls', 'states'):
         row = len(takes[1][name]) // takes[1]['frame_count']
         takes[1][name] = takes[1][name][: 17 * row]
-      takes[1] |= {'frame_count': 17, **change}
+      seconds = 17 / float(change.get('rate', 17.5))
+      segments = [
+        segment | {'end': min(segment['end'], seconds)}
+        for segment in json.loads(takes[1]['segments'])
+        if segment['start'] < seconds
+      ]
+      takes[1] |= {
+        'frame_count': 17,
+        'segments': json.dumps(segments),
+        **change,
+      }
     pieces[split] = [dataset.partial(out) / f'{split}.array_record']
     dataset.write_piece(pieces[split][0], records.features(), takes)
   dataset.finish(
@@ -177,6 +190,23 @@ def test_stops_and_hosts_change_no_byte(folder, whole, tmp_path):
   assert not partial.exists()
   files = {path.name: path.read_bytes() for path in whole.iterdir()}
   assert files == {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+def test_a_take_may_be_a_clip(folder, tmp_path):
+  out = tmp_path / 'latents'
+  done = programs.run(*_arguments(folder, out, '--chunks=0', '--takes=4'))
+  assert done.returncode == 0, done.stderr
+  assert '5 clips of up to 33 latents; 0 of 5 takes' in done.stdout
+  clips = latents.Clips(out, 'train')
+  takes = records.Takes(folder / 'film', 'train')
+  assert [len(clip.latents) for clip in clips] == [33, 5, 33, 33]
+  vae = vae_folder.restored(folder / 'vae')
+  for clip, take in zip(clips, takes, strict=True):
+    assert clip.words == take.words(0, len(clip.latents) - 1)
+    assert clip.ended == take.ended
+  means = vae.encode(train_vae.pixels(takes[1].frames()[None]))[0].mean[0]
+  wanted = (np.asarray(means) - _STATISTICS.mean) / _STATISTICS.std
+  np.testing.assert_allclose(clips[1].latents, wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_what_does_not_fit_is_named(folder, whole, tmp_path):

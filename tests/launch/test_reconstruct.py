@@ -141,10 +141,10 @@ def test_what_is_seen_is_the_middle():
 def test_takes_are_films():
   frames = _noise(70, 48, 64)
   take = records.Take(
-    where='test record 0', take='', source='', map='', prompt='', license='',
-    seed=0, rate=12.5, frame_count=70, height=48, width=64, ended=False,
+    where='test record 0', take='', source='', origin='', start=0.0, license='',
+    rate=12.5, frame_count=70, height=48, width=64, ended=False,
     segments=[], controls=np.zeros((70, 0), np.uint8), control_names=(),
-    states=np.zeros((70, 0), 'f4'), state_names=(),
+    states=np.zeros((70, 0), 'f4'), state_names=(), details={},
     video=encode_video.encode_video(frames, 12.5),
   )  # fmt: skip
   with mock.patch.object(films.records, 'Takes', lambda *_: [take]):

@@ -8,6 +8,7 @@ from PIL import Image
 import pytest
 
 from data_pipelines.prepare import record
+from data_pipelines.sources import vizdoom
 from tests.launch import programs
 
 _TINY = (
@@ -28,8 +29,8 @@ def folder(tmp_path_factory):
   """A folder with a recording and all that is trained on it."""
   folder = tmp_path_factory.mktemp('story')
   film = folder / 'film'
-  request = record.Request('vizdoom', minutes=0.1, seed=1, maps=('duel',))
-  record.record(request, film, processes=1)
+  source = vizdoom.Vizdoom(minutes=0.1, seed=1, maps=('duel',))
+  record.record(source, film, processes=1)
   for arguments in (
     ('tokenize', f'--records={film}', f'--out={folder}/words.model'),
     (

@@ -7,6 +7,7 @@ import pathlib
 import pytest
 
 from data_pipelines.prepare import record
+from data_pipelines.sources import vizdoom
 from launch import vae_start
 from tests.launch import programs
 from tv2tv_jax.train import metrics
@@ -24,8 +25,8 @@ def network():
 def film(tmp_path_factory):
   """A few seconds of one map."""
   out = tmp_path_factory.mktemp('film') / 'film'
-  request = record.Request('vizdoom', minutes=0.1, seed=1, maps=('duel',))
-  record.record(request, out, processes=1)
+  source = vizdoom.Vizdoom(minutes=0.1, seed=1, maps=('duel',))
+  record.record(source, out, processes=1)
   return out
 
 

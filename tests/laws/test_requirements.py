@@ -8,6 +8,8 @@ from packaging import version as version_lib
 
 from tests.laws import tree
 
+# Extras that some of the code imports; all else is among the dependencies.
+_EXTRAS = ('corpora', 'beam')
 # What PyTorch brings where it is built for CUDA: no machine needs it.
 _CUDA = ('cuda-', 'nvidia-', 'triton')
 
@@ -44,18 +46,46 @@ def test_pyproject_pins_what_requirements_pin():
       )
 
 
+def _named(*extras):
+  """The packages of the dependencies, or of some extras."""
+  project = _project()
+  if not extras:
+    return {package for package, _ in _pins(project['dependencies'])}
+  groups = [project['optional-dependencies'][extra] for extra in extras]
+  return {package for group in groups for package, _ in _pins(group)}
+
+
+def _imported(name):
+  """The packages that a file imports."""
+  foreign = (m for m in tree.imports(name) if tree.owned(m) is None)
+  return {tree.distribution(module) for module in foreign} - {None}
+
+
 def test_dependencies_are_what_the_code_imports():
-  wanted = {
-    tree.distribution(module)
-    for name in tree.sources()
-    for module in tree.imports(name)
-    if tree.owned(module) is None
-  } - {None}
-  named = {package for package, _ in _pins(_project()['dependencies'])}
+  wanted = set().union(*map(_imported, tree.sources()))
+  named = _named() | _named(*_EXTRAS)
   assert wanted == named, (
     f'pyproject.toml, dependencies: add {sorted(wanted - named)}, '
     f'remove {sorted(named - wanted)}; requirements.txt likewise'
   )
+  assert not _named() & _named(*_EXTRAS)
+
+
+def test_what_extras_bring_is_imported_by_name_alone():
+  """Modules that need them, and all that import those, are no programs."""
+  extra = _named(*_EXTRAS)
+  needing = {name for name in tree.sources() if _imported(name) & extra}
+  while (
+    more := {
+      name
+      for name in tree.sources()
+      if any(tree.owned(module) in needing for module in tree.imports(name))
+    }
+    - needing
+  ):
+    needing |= more
+  rooms = {name.split('/')[0] for name in needing}
+  assert rooms == {'data_pipelines'}, sorted(needing)
 
 
 def _brought(package):
@@ -78,7 +108,7 @@ def test_every_package_brings_only_pinned_packages():
 
 
 def test_the_demo_installs_no_pytorch():
-  needed = {package for package, _ in _pins(_project()['dependencies'])}
+  needed = _named()
   while more := {each for one in needed for each in _brought(one)} - needed:
     needed |= more
   assert not needed & {'torch', 'transformers'}

@@ -15,6 +15,7 @@ import pytest
 from tv2tv_jax import sharding
 from tv2tv_jax.nn import dense
 from tv2tv_jax.train import checkpoint
+from tv2tv_jax.train import feed
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import metrics as metrics_lib
 from tv2tv_jax.train import optimizer as optimizer_lib
@@ -146,8 +147,9 @@ def test_the_compiler_is_told_what_a_lesson_says(tmp_path):
 
 def test_waiting_for_the_compiler_is_no_training(tmp_path, monkeypatch):
   """It compiles once for each shape of batches."""
-  batches = itertools.cycle(
-    {'x': np.zeros((rows, 8), 'f4')} for rows in (8, 8, 16, 8, 16)
+  shapes = grain.MapDataset.source([8, 8, 16, 8, 16]).repeat()
+  batches = iter(
+    shapes.map(lambda rows: {'x': np.zeros((rows, 8), 'f4')}).to_iter_dataset()
   )
   paused = []
   count = loop._Clock.paused
@@ -157,11 +159,25 @@ def test_waiting_for_the_compiler_is_no_training(tmp_path, monkeypatch):
     return count(clock)
 
   monkeypatch.setattr(loop._Clock, 'paused', noted)
-  monkeypatch.setattr(
-    checkpoint.Checkpoints, 'save', lambda *_, **__: None
-  )  # What cycles has no place to go on from.
   _train(tmp_path, batches=batches)
   assert len(paused) == 2
+
+
+def test_other_data_are_refused_or_begin_anew(tmp_path):
+  """Whatever JSON their recipe is of."""
+  recipe = {'a': [], 'b': None, 'c': {'d': (0.5, 'e', True)}, 'f': ''}
+  with pytest.raises(_InterruptedError):
+    _train(
+      tmp_path,
+      feed.Data(_batches(), {'seed': 0, **recipe}),
+      evaluate=_interrupt,
+    )
+  other = feed.Data(_batches(), {'seed': 1, **recipe})
+  with pytest.raises(ValueError, match=r'other data: seed is 1, was 0\. Give'):
+    _train(tmp_path, other)
+  assert len(_losses(tmp_path)) == 6
+  state = _train(tmp_path, other._replace(reset=True))
+  assert int(state.step) == 12 and len(_losses(tmp_path)) == 12
 
 
 def test_a_workdir_of_another_config_is_refused(tmp_path):

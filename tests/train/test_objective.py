@@ -23,9 +23,14 @@ def _batch(*stories):
   return {**row._asdict(), 'latents': tiny.latents(0, len(stories))}
 
 
-def _metrics(batch, config=_QUIET, seed=0):
-  loss = functools.partial(objective.objective, config=config)
-  value, metrics = jax.jit(loss)(tiny.model(), batch, jax.random.key(seed))
+@functools.partial(jax.jit, static_argnames=('config', 'plan'))
+def _loss(model, batch, config, plan=None):
+  key = jax.random.key(0)
+  return objective.objective(model, batch, key, config=config, plan=plan)
+
+
+def _metrics(batch, config=_QUIET):
+  value, metrics = _loss(tiny.model(), batch, config)
   return float(value), {k: float(v) for k, v in metrics.items()}
 
 
@@ -192,14 +197,8 @@ def test_every_mesh_gives_the_same_loss(shape):
   batch = {**row._asdict(), 'latents': tiny.latents(0, 8, 8)}
   config = objective.ObjectiveConfig(drop_words=0.5, flip=0.5)
   plan = plan_lib.in_slots(8, 3, 6)
-
-  def loss(batch, key):
-    return objective.objective(
-      tiny.model(), batch, key, config=config, plan=plan
-    )[0]
-
-  expected = jax.jit(loss)(batch, jax.random.key(0))
+  expected = _loss(tiny.model(), batch, config, plan)[0]
   with jax.set_mesh(sharding.make_mesh(shape)):
     placed = sharding.put_batch(batch)
-    found = jax.jit(loss)(placed, jax.random.key(0))
+    found = _loss(tiny.model(), placed, config, plan)[0]
   np.testing.assert_allclose(found, expected, rtol=1e-5)

@@ -21,6 +21,11 @@ def model():
 
 
 @pytest.fixture(scope='module')
+def born():
+  return tiny.born()
+
+
+@pytest.fixture(scope='module')
 def row():
   return tiny.row(tiny.STORY)
 
@@ -69,17 +74,26 @@ def test_scan_and_remat_change_nothing(row):
 def test_every_mesh_gives_the_same_outputs(shape):
   row = tiny.row(*[tiny.STORY] * 8)
   inputs = (row, tiny.latents(0, 8), tiny.latents(1, 8))
-
-  def outputs(row, clean, noisy):
-    out = tiny.model()(*tiny.streams(row, clean, noisy))
-    return out.logits, out.velocity
-
-  expected = jax.jit(outputs)(*inputs)
+  expected = _outputs(tiny.model(), *inputs)
   with jax.set_mesh(sharding.make_mesh(shape)):
     placed = sharding.put_batch(inputs)
-    found = jax.jit(outputs)(story_lib.Row(*placed[0]), *placed[1:])
+    found = _outputs(tiny.model(), story_lib.Row(*placed[0]), *placed[1:])
   for a, b in zip(expected, found, strict=True):
     np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@jax.jit
+def _outputs(model, row, clean, noisy):
+  out = model(*tiny.streams(row, clean, noisy))
+  return out.logits, out.velocity
+
+
+@pytest.mark.parametrize('shape', [(2, 2, 2), (1, 4, 2), (8, 1, 1)])
+def test_every_mesh_bears_the_same_model(born, shape):
+  with jax.set_mesh(sharding.make_mesh(shape)):
+    found = tiny.born()
+  for a, b in zip(*map(jax.tree.leaves, (born, found)), strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_an_odd_grid_is_named():

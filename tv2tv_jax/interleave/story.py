@@ -15,7 +15,7 @@ time is written too (choice, see DECISIONS.md).
 """
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 import enum
 import itertools
 from typing import Literal, NamedTuple
@@ -38,6 +38,10 @@ class Kind(enum.IntEnum):
   BOF = 3
   EOF = 4
   EOS = 5
+
+
+# Plain numbers: arrays of members of an enumeration are slow to make.
+_PAD, _PROMPT, _WORD, _BOF, _EOF, _EOS = map(int, Kind)
 
 
 class Story(NamedTuple):
@@ -170,82 +174,127 @@ def lay_out(
   Raises:
     ValueError: more text or chunks than a row, or text than a slot, holds.
   """
+  told = [_told(story, layout, special) for story in stories]
+  _check(stories, told, text_length, chunks)
   row = Row(
     tokens=np.full(text_length, special.pad, np.int32),
-    kind=np.full(text_length, Kind.PAD, np.int32),
+    kind=np.full(text_length, _PAD, np.int32),
     segment=np.full(text_length, -1, np.int32),
     index=np.zeros(text_length, np.int32),
     story=np.full(text_length, NOBODY, np.int32),
     chunk_index=np.zeros(chunks, np.int32),
     chunk_story=np.full(chunks, NOBODY, np.int32),
   )
-  told = [list(_events(story, layout, special)) for story in stories]
-  _check(stories, told, text_length, chunks)
-  slot, chunk = 0, 0
-  for number, events in enumerate(told):
-    place, first = 0, chunk
-    for kind, token, segment in events:
-      if kind is None:
-        row.chunk_index[chunk], row.chunk_story[chunk] = place, number
-        place, chunk = place + span, chunk + 1
-        slot = slots.prompt + slots.words * chunk if slots else slot
-        continue
-      if slots and slot >= _end(slots, chunk, chunks, text_length):
+  first = slot = 0
+  for number, (story, text) in enumerate(zip(stories, told, strict=True)):
+    count, filmed = len(text.tokens), len(story.words)
+    segment, before = np.array([text.segment, text.before], np.int32)
+    order = np.arange(count, dtype=np.int32)
+    where = slice(slot, slot + count)
+    if slots:
+      where = _in_slots(before, first, slot, slots)
+      ends = _ends(slots, first + before, chunks, text_length)
+      if (over := where >= ends).any():
         raise ValueError(
-          f'the text before chunk {chunk - first} of story {number} does not '
-          f'fit its slot ({slots} of a row of {text_length} text tokens)'
+          f'the text before chunk {before[np.argmax(over)]} of story {number} '
+          f'does not fit its slot ({slots} of a row of {text_length} text '
+          'tokens)'
         )
-      row.tokens[slot], row.kind[slot] = token, kind
-      row.segment[slot] = segment if segment < 0 else first + segment
-      row.index[slot], row.story[slot] = place, number
-      place, slot = place + 1, slot + 1
+    row.tokens[where] = text.tokens
+    row.kind[where] = text.kind
+    row.segment[where] = np.where(segment < 0, -1, first + segment)
+    row.index[where] = order + span * before
+    row.story[where] = number
+    numbers = np.arange(filmed, dtype=np.int32)
+    texts = np.searchsorted(before, numbers, side='right')
+    row.chunk_index[first + numbers] = texts + span * numbers
+    row.chunk_story[first + numbers] = number
+    first += filmed
+    slot = int(where[-1]) + 1 if slots else slot + count
   return row
 
 
 def _check(
   stories: Sequence[Story],
-  told: list[list[tuple]],
+  told: Sequence['_Told'],
   text_length: int,
   chunks: int,
 ) -> None:
   """Whether the stories have room in a row."""
-  written = [sum(kind is not None for kind, *_ in events) for events in told]
-  filmed = [len(story.words) for story in stories]
-  if sum(written) <= text_length and sum(filmed) <= chunks:
+  written = sum(len(text.tokens) for text in told)
+  filmed = sum(len(story.words) for story in stories)
+  if written <= text_length and filmed <= chunks:
     return
   several = f' ({len(stories)} stories)' if len(stories) > 1 else ''
   raise ValueError(
-    f'a story of {sum(written)} text tokens '
+    f'a story of {written} text tokens '
     f'(prompt: {sum(len(story.prompt) for story in stories)}) and '
-    f'{sum(filmed)} chunks{several} does not fit a row of {text_length} text '
+    f'{filmed} chunks{several} does not fit a row of {text_length} text '
     f'tokens and {chunks} chunks'
   )
 
 
-def _end(slots: Slots, chunk: int, chunks: int, text_length: int) -> int:
+def _in_slots(
+  before: Int[np.ndarray, 'L'], first: int, slot: int, slots: Slots
+) -> Int[np.ndarray, 'L']:
+  """Where the tokens of a story stand, each after so many of its chunks.
+
+  The first ones go on at `slot`, in the slot before chunk `first` of the row;
+  what follows a chunk begins at the next slot.
+  """
+  begins = np.searchsorted(before, before)
+  starts = slots.prompt + slots.words * (first + before)
+  return np.where(before, starts, slot) + np.arange(len(before)) - begins
+
+
+def _ends(
+  slots: Slots, chunk: Int[np.ndarray, 'L'], chunks: int, text_length: int
+) -> Int[np.ndarray, 'L']:
   """Where the slot before a chunk ends; after the last chunk, the row does."""
-  end = slots.prompt + slots.words * (chunk + 1)
-  return min(end, text_length) if chunk < chunks else text_length
+  ends = np.minimum(slots.prompt + slots.words * (chunk + 1), text_length)
+  return np.where(chunk < chunks, ends, text_length)
 
 
-def _events(
+class _Told(NamedTuple):
+  """The text of a story in the order of time; a list has an entry a token.
+
+  Attributes:
+    tokens: ids.
+    kind: a `Kind` for each.
+    segment: the chunk of the story whose words it belongs to, or -1.
+    before: how many chunks of the story are before it.
+  """
+
+  tokens: list[int]
+  kind: list[int]
+  segment: list[int]
+  before: list[int]
+
+  def say(self, kind: int, segment: int, before: int, tokens: Sequence[int]):
+    """Adds tokens of one kind."""
+    count = len(tokens)
+    self.tokens.extend(tokens)
+    self.kind.extend([kind] * count)
+    self.segment.extend([segment] * count)
+    self.before.extend([before] * count)
+
+
+def _told(
   story: Story, layout: Layout, special: tokens_lib.SpecialTokens
-) -> Iterator[tuple[Kind | None, int, int]]:
-  """Kind, token and segment of each event in time; a chunk is (None, 0, i)."""
-  yield Kind.PROMPT, special.bos, -1
-  for token in story.prompt:
-    yield Kind.PROMPT, token, -1
+) -> _Told:
+  """The text of a story, between its chunks."""
+  told = _Told([], [], [], [])
+  bof, eof = (special.bof,), (special.eof,)
+  told.say(_PROMPT, -1, 0, (special.bos, *story.prompt))
   if layout == 'think2v':
     for i, words in enumerate(story.words[1:], start=1):
-      for token in words:
-        yield Kind.WORD, token, i
-      yield Kind.EOF, special.eof, -1
+      told.say(_WORD, i, 0, words)
+      told.say(_EOF, -1, 0, eof)
   for i, words in enumerate(story.words):
-    if layout == 'tv2tv':
-      for token in words:
-        yield Kind.WORD, token, i
-    yield Kind.BOF, special.bof, -1
-    yield None, 0, i
-    yield Kind.EOF, special.eof, -1
+    if layout == 'tv2tv' and words:
+      told.say(_WORD, i, i, words)
+    told.say(_BOF, -1, i, bof)
+    told.say(_EOF, -1, i + 1, eof)
   if story.ended:
-    yield Kind.EOS, special.eos, -1
+    told.say(_EOS, -1, len(story.words), (special.eos,))
+  return told

@@ -20,10 +20,12 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from tv2tv_jax import sharding
+from tv2tv_jax.train import feed as feed_lib
 from tv2tv_jax.train import state as state_lib
 from tv2tv_jax.typing import PrngKey
 
 _FOLDER = 'checkpoints'
+_DATA = 'data'
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -40,9 +42,15 @@ class Checkpoints:
       keep: how many of the newest stay.
     """
     self._workdir = workdir
+    # What Grain would save of data goes on with as many processes only.
+    registry = ocp.handlers.local_registry()
+    registry.add(ocp.handlers.JsonHandler, checkpointable_name=_DATA)
+    context = ocp.Context()
+    context.checkpointables.registry = registry
     policies = ocp.training.save_decision_policies
     self._orbax = ocp.training.Checkpointer(
       epath.Path(workdir.absolute() / _FOLDER),
+      context=context,
       save_decision_policy=policies.FixedIntervalPolicy(every),
       preservation_policy=ocp.training.preservation_policies.LatestN(keep),
       cleanup_tmp_directories=True,
@@ -55,37 +63,43 @@ class Checkpoints:
     self._orbax.close()
 
   def restore(
-    self, abstract: state_lib.TrainState, batches: Any
+    self, abstract: state_lib.TrainState, feed: feed_lib.Feed
   ) -> state_lib.TrainState | None:
-    """The newest state, with `batches` set to where it was; None if new.
+    """The newest state, with the feed set to where it was; None if new.
 
     Raises:
-      ValueError: the checkpoint is of another state; names every difference.
+      ValueError: the checkpoint is of another state, or of other data; names
+        every difference.
     """
     if self._orbax.latest is None:
       return None
     parts = _split(abstract)
     wanted = {name: named(part) for name, part in parts.items()}
     _check(self._workdir, self._orbax.latest.path, wanted)
-    loaded = self._orbax.load_checkpointables(None, {**wanted, 'data': batches})
+    saved = self._orbax.load_checkpointables(None, {_DATA: None})
+    feed.restore(saved[_DATA], self._workdir)
+    loaded = self._orbax.load_checkpointables(None, wanted)
     found = {name: _unnamed(loaded[name], like) for name, like in parts.items()}
     return state_lib.TrainState(**found.pop('run'), **found)
 
   def save(
-    self, state: state_lib.TrainState, batches: Any, *, last: bool = False
+    self,
+    state: state_lib.TrainState,
+    feed: feed_lib.Feed,
+    *,
+    last: bool = False,
   ) -> None:
     """Saves when a checkpoint is due, or when it is the `last`, in any case."""
     step = int(state.step)
     if not (last or self._orbax.should_save(step)):
       return
     parts = {name: named(part) for name, part in _split(state).items()}
+    parts[_DATA] = feed.saved()
     if not last:
-      self._orbax.save_checkpointables_async(step, {**parts, 'data': batches})
+      self._orbax.save_checkpointables_async(step, parts)
     elif self._orbax.latest is None or self._orbax.latest.step != step:
       self._orbax.wait()
-      self._orbax.save_checkpointables(
-        step, {**parts, 'data': batches}, force=True
-      )
+      self._orbax.save_checkpointables(step, parts, force=True)
 
 
 def restore_model(

@@ -15,6 +15,7 @@ import tqdm
 
 from tv2tv_jax import sharding
 from tv2tv_jax.train import checkpoint
+from tv2tv_jax.train import feed as feed_lib
 from tv2tv_jax.train import metrics as metrics_lib
 from tv2tv_jax.train import optimizer as optimizer_lib
 from tv2tv_jax.train import state as state_lib
@@ -71,8 +72,9 @@ def train(
     init: makes the model from a key.
     loss: `(model, batch, key, progress) -> (loss, metrics)`, or a lesson that
       holds one.
-    batches: a Grain iterator of batches of numpy arrays; its position is part
-      of each checkpoint. The step is compiled once for each of their shapes.
+    batches: an iterator of batches, or `feed.Data` that holds one; its position
+      is part of each checkpoint. The step is compiled once for each of their
+      shapes.
     config: how long, how fast, what is kept.
     workdir: gets `checkpoints/` and `metrics.jsonl`.
     evaluate: figures of the averaged model, for the metrics.
@@ -83,6 +85,7 @@ def train(
 
   Raises:
     FloatingPointError: a loss that is not finite.
+    ValueError: the checkpoint in `workdir` is of another model or other data.
   """
   workdir.mkdir(parents=True, exist_ok=True)
   transformation = optimizer_lib.direction(config.optimizer)
@@ -97,7 +100,8 @@ def train(
     workdir, every=config.save_every, keep=config.keep
   ) as checkpoints:
     abstract = sharding.abstract(lambda key: state_of(init(key)), birth_key)
-    state = checkpoints.restore(abstract, batches)
+    feed = feed_lib.Feed(feed_lib.data(batches))
+    state = checkpoints.restore(abstract, feed)
     if state is None:
       model = jax.jit(init)(birth_key)
       model = begin(model) if begin else model
@@ -116,7 +120,7 @@ def train(
       )
       advance = functools.partial(step, key=train_key)
       state = _advance(
-        state, advance, batches, config, workdir, checkpoints, evaluate
+        state, advance, feed, config, workdir, checkpoints, evaluate
       )
     return state
 
@@ -124,7 +128,7 @@ def train(
 def _advance(
   state: state_lib.TrainState,
   advance: Callable[..., tuple[state_lib.TrainState, Metrics]],
-  batches: Any,
+  feed: feed_lib.Feed,
   config: TrainConfig,
   workdir: pathlib.Path,
   checkpoints: checkpoint.Checkpoints,
@@ -145,7 +149,7 @@ def _advance(
   with bar:
     progress, seen = float(state.progress), set()
     while progress < 1.0:
-      batch = sharding.put_batch(next(batches))
+      batch = next(feed)
       step += 1
       progress = clock.progress(step)
       shapes = tuple(leaf.shape for leaf in jax.tree.leaves(batch))
@@ -155,6 +159,8 @@ def _advance(
       seen.add(shapes)
       bar.update()
       over = progress >= 1.0
+      if not over:
+        feed.fetch()  # While the step runs.
       if step % config.log_every == 0 or over:
         # Waits for the step: the clock then counts work done, not work sent.
         writer.write(step, {'seconds': clock.seconds(), **metrics})
@@ -162,7 +168,7 @@ def _advance(
       if evaluate and (step % config.evaluate_every == 0 or over):
         with clock.paused():
           writer.write(step, evaluate(state.ema))
-      checkpoints.save(state, batches, last=over)
+      checkpoints.save(state, feed, last=over)
   return state
 
 

@@ -1,0 +1,1 @@
+"""Natural video to scenes with words: cut, judged and described."""
