@@ -7,6 +7,7 @@ what the controls say.
 
 import contextlib
 import os
+import re
 import tempfile
 from typing import NamedTuple
 
@@ -49,6 +50,24 @@ MAPS = {
   ),
   'yard': Map('yard', 'freedoom1.wad', level='e1m3'),
 }
+
+
+def find(name: str) -> Map:
+  """The map of a name: one of `MAPS`, or a level of Freedoom.
+
+  Raises:
+    ValueError: there is none.
+  """
+  if name in MAPS:
+    return MAPS[name]
+  if re.fullmatch('e[1-4]m[1-9]', name):
+    return Map(name, 'freedoom1.wad', level=name)
+  if re.fullmatch('map(0[1-9]|[12][0-9]|3[0-2])', name):
+    return Map(name, 'freedoom2.wad', level=name)
+  raise ValueError(
+    f'map {name!r} is unknown; choose from {", ".join(MAPS)}, e1m1 to e4m9 and '
+    'map01 to map32'
+  )
 
 
 class View(NamedTuple):

@@ -56,11 +56,50 @@ _MENU = (
 )
 
 
+class Style(NamedTuple):
+  """How much oftener than the menu says a player begins a stretch.
+
+  Attributes:
+    turn: of turning on the spot.
+    run: of moving forward.
+    back: of moving backward.
+    strafe: of moving sideways.
+    attack: of firing.
+  """
+
+  turn: float = 1.0
+  run: float = 1.0
+  back: float = 1.0
+  strafe: float = 1.0
+  attack: float = 1.0
+
+  def liking(self, controls: Controls) -> float:
+    """The factor of some controls."""
+    still = not (controls.move or controls.strafe)
+    return (
+      (self.turn if controls.turn and still else 1.0)
+      * (self.run if controls.move > 0 else 1.0)
+      * (self.back if controls.move < 0 else 1.0)
+      * (self.strafe if controls.strafe else 1.0)
+      * (self.attack if controls.attack else 1.0)
+    )
+
+
+# Different people at the same game (choice).
+STYLES = {
+  'scout': Style(),
+  'runner': Style(run=3.0, attack=0.4),
+  'gunner': Style(run=0.6, attack=4.0),
+  'dodger': Style(back=3.0, strafe=5.0),
+  'looker': Style(turn=4.0, run=0.6, attack=0.5),
+}
+
+
 class Player:
   """Chooses controls; a pure function of its generator and what it sees."""
 
-  def __init__(self, rng: np.random.Generator):
-    self._rng = rng
+  def __init__(self, rng: np.random.Generator, style: Style = STYLES['scout']):
+    self._rng, self._style = rng, style
     self._held = Controls()
     self._left = 0  # decisions left in this stretch
 
@@ -79,7 +118,9 @@ class Player:
     menu = [controls for controls, _ in _MENU]
     weights = np.array(
       [
-        weight * self._liking(controls, sight, stuck)
+        weight
+        * self._style.liking(controls)
+        * self._liking(controls, sight, stuck)
         for controls, weight in _MENU
       ]
     )

@@ -44,13 +44,15 @@ class Vizdoom:
   """Episodes of a scripted player, a unit each; the last tenth is for testing.
 
   A unit's work is its number and its takes: whole other games are held out,
-  from every map.
+  from every map. Players take turns when every map has been played.
 
   Attributes:
     minutes: of play, rounded up to whole takes of 7.3 s.
     seed: of the game and the player: the same one gives the same film.
     size: width x height of a frame.
-    maps: that the episodes take turns on.
+    maps: that the episodes take turns on: deathmatch, duel, hall, yard, or any
+      level of Freedoom: e1m1 to e4m9, map01 to map32.
+    players: who play, by style: scout, runner, gunner, dodger, looker.
   """
 
   name: ClassVar[str] = 'vizdoom'
@@ -59,6 +61,7 @@ class Vizdoom:
   seed: int = 0
   size: str = '64x48'
   maps: tuple[str, ...] = DEFAULT_MAPS
+  players: tuple[str, ...] = ('scout',)
 
   def units(self) -> list[source.Unit]:
     """A unit per episode.
@@ -84,11 +87,12 @@ class Vizdoom:
     """The takes of an episode; one begins with the last frame of another."""
     number, takes = unit.work
     map_name = self.maps[number % len(self.maps)]
+    player = self.players[number // len(self.maps) % len(self.players)]
     sequence = np.random.SeedSequence([self.seed, number])
     seed = int(sequence.generate_state(1)[0])
     origin = f'vizdoom-{self.seed}-{map_name}-{number:05d}'
     seconds = _CHUNKS * 4 / RATE
-    films = film_takes(map_name, seed, self.size, takes, _CHUNKS)
+    films = film_takes(map_name, player, seed, self.size, takes)
     for index, film in enumerate(films):
       whole = words.Segment(
         start=0.0,
@@ -112,12 +116,12 @@ class Vizdoom:
         control_names=CONTROL_NAMES,
         states=film.states,
         state_names=STATE_NAMES,
-        details={'map': map_name, 'seed': seed},
+        details={'map': map_name, 'player': player, 'seed': seed},
       )
 
   def recipe(self) -> dict[str, Any]:
     """The fields: a film is a function of them."""
-    return {**dataclasses.asdict(self), 'maps': list(self.maps)}
+    return dataclasses.asdict(self)
 
   def _check(self) -> None:
     if not (math.isfinite(self.minutes) and self.minutes > 0):
@@ -126,14 +130,16 @@ class Vizdoom:
       raise ValueError(f'seed is {self.seed}; it must not be negative')
     parse_size(self.size)
     for name in self.maps:
-      if name not in doom.MAPS:
+      doom.find(name)
+    for name in self.players:
+      if name not in player_lib.STYLES:
         raise ValueError(
-          f'map {name!r} is unknown; choose from {", ".join(doom.MAPS)}'
+          f'player {name!r} is unknown; choose from '
+          f'{", ".join(player_lib.STYLES)}'
         )
-    if not self.maps or len(set(self.maps)) != len(self.maps):
-      raise ValueError(
-        f'maps {self.maps!r}: name each map once, and one at least'
-      )
+    for kind, names in (('maps', self.maps), ('players', self.players)):
+      if not names or len(set(names)) != len(names):
+        raise ValueError(f'{kind} {names!r}: name each once, and one at least')
 
 
 class Film(NamedTuple):
@@ -146,7 +152,7 @@ class Film(NamedTuple):
 
 def prompt(map_name: str) -> str:
   """What a story on this map begins with."""
-  return f'doom {doom.MAPS[map_name].words}'
+  return f'doom {doom.find(map_name).words}'
 
 
 def parse_size(size: str) -> tuple[int, int]:
@@ -160,33 +166,33 @@ def parse_size(size: str) -> tuple[int, int]:
 
 
 def film_takes(
-  map_name: str, seed: int, size: str, takes: int, chunks: int
+  map_name: str, player: str, seed: int, size: str, takes: int
 ) -> Iterator[Film]:
-  """Films `takes` takes of `1 + 4 * chunks` frames in a fresh episode.
+  """Films takes of `1 + 4 * 32` frames in a fresh episode.
 
   The last frame of a take is the first of the next one. A pure function of
   its arguments, on any process and after any other episode.
   """
   rng = np.random.default_rng(seed)
   game = doom.start(
-    doom.MAPS[map_name], int(rng.integers(2**31)), parse_size(size)
+    doom.find(map_name), int(rng.integers(2**31)), parse_size(size)
   )
   try:
-    player = player_lib.Player(rng)
+    scripted = player_lib.Player(rng, player_lib.STYLES[player])
     first = doom.look(game)
     for _ in range(takes):
-      film, first = _film(game, player, first, chunks, parse_size(size))
+      film, first = _film(game, scripted, first, parse_size(size))
       yield film
   finally:
     game.close()
 
 
-def _film(game, player, first, chunks, size):
+def _film(game, player, first, size):
   """One take from the view `first`, and the view it ends with."""
   views = [first]
   rows = [player_lib.Controls()]
   speed = 1.0
-  for _ in range(chunks):
+  for _ in range(_CHUNKS):
     held = player.decide(player_lib.Sight(views[-1].wall, speed))
     for _ in range(player_lib.GRID):
       game.make_action(doom.buttons(held), doom.TICS)

@@ -7,8 +7,9 @@ from data_pipelines.sources import player
 _OPEN = player.Sight(wall=0.0, speed=1.0)
 
 
-def _play(seed, decisions, sight=_OPEN):
-  scripted = player.Player(np.random.default_rng(seed))
+def _play(seed, decisions, sight=_OPEN, style='scout'):
+  rng = np.random.default_rng(seed)
+  scripted = player.Player(rng, player.STYLES[style])
   return np.array([scripted.decide(sight) for _ in range(decisions)])
 
 
@@ -23,6 +24,22 @@ def test_everything_is_done_often_enough():
   assert share['left'] > 0.2 and share['right'] > 0.2
   assert abs(share['left'] - share['right']) < 0.03
   assert share['back'] > 0.08 and share['attack'] > 0.12
+
+
+def test_players_are_different_people():
+  shares = {}
+  for style in player.STYLES:
+    turn, move, strafe, attack = _play(0, 5000, style=style).T
+    shares[style] = {
+      'runner': (move > 0).mean(),
+      'gunner': attack.mean(),
+      'dodger': (strafe != 0).mean(),
+      'looker': ((turn != 0) & (move == 0)).mean(),
+    }
+  for style in ('runner', 'gunner', 'dodger', 'looker'):
+    own = shares[style][style]
+    others = [each[style] for name, each in shares.items() if name != style]
+    assert own > 1.3 * max(others), (style, own, others)
 
 
 def test_the_same_seed_plays_the_same():

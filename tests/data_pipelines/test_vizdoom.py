@@ -31,6 +31,28 @@ def test_takes_are_whole(recording):
     assert frames.std() > 10, 'a dull picture'
 
 
+def test_every_map_is_played_by_every_player(tmp_path):
+  source = vizdoom.Vizdoom(
+    minutes=1.5,
+    size='32x24',
+    maps=('e2m1', 'map12'),
+    players=('runner', 'dodger'),
+  )
+  units = source.units()
+  films = [next(source.takes(unit)) for unit in units[:4]]
+  seen = [(film.details['map'], film.details['player']) for film in films]
+  assert seen == [
+    ('e2m1', 'runner'),
+    ('map12', 'runner'),
+    ('e2m1', 'dodger'),
+    ('map12', 'dodger'),
+  ]
+  assert [film.segments[0]['text'] for film in films[:2]] == [
+    'doom e2m1',
+    'doom map12',
+  ]
+
+
 def test_takes_of_an_episode_go_on(recording):
   first, second = list(records.Takes(recording, 'train'))[:2]
   assert (first.origin, first.ended) == (second.origin, False)
@@ -83,6 +105,9 @@ def test_a_finished_recording_is_left_alone(recording):
   [
     ({'size': '65x48'}, "'65x48' is unknown; choose from .*64x48"),
     ({'maps': ('moon',)}, "'moon' is unknown; choose from deathmatch"),
+    ({'maps': ('e5m1',)}, "'e5m1' is unknown; .* e1m1 to e4m9 and map01 to"),
+    ({'players': ('me',)}, "player 'me' is unknown; choose from scout"),
+    ({'players': ()}, 'one at least'),
     ({'maps': ('duel', 'duel')}, 'once'),
     ({'maps': ()}, 'one at least'),
     ({'minutes': 0.0}, 'minutes is 0.0'),

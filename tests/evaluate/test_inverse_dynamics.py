@@ -26,7 +26,7 @@ def _model() -> inverse_dynamics.InverseDynamics:
 @pytest.fixture(scope='module')
 def takes() -> list[vizdoom.Film]:
   """A minute and a half of real play."""
-  return list(vizdoom.film_takes('deathmatch', 3, '64x48', 13, 32))
+  return list(vizdoom.film_takes('deathmatch', 'scout', 3, '64x48', 13))
 
 
 def _chunks(takes: list[vizdoom.Film]) -> dict[str, np.ndarray]:
