@@ -221,37 +221,3 @@ def test_the_length_of_text_is_known_before_it_is_laid_out(layout, story):
   before = np.searchsorted(row.index, row.chunk_index)
   assert before[0] == first
   assert max(np.diff(before), default=other) == other
-
-
-def _text(seconds, *tokens):
-  return story_lib.Text(seconds, tokens)
-
-
-def test_words_stand_before_the_chunk_of_their_time():
-  """Text that shares its time with a chunk comes first (paper, sequence)."""
-  story = story_lib.in_time(
-    (7,),
-    [_text(0.1, 9), _text(0.25, 10), _text(0.25, 11), _text(0.6, 12)],
-    [0.0, 0.25, 0.5, 0.75],
-    ended=True,
-  )
-  expected = ((), (9, 10, 11), (), (12,))
-  assert story == story_lib.Story((7,), expected, True)
-
-
-@pytest.mark.parametrize(
-  'texts,chunks,said',
-  [
-    (
-      [0.5, 0.25],
-      [0.0, 1.0],
-      r'text 1 is at 0.25 s, text 0 before it at 0.5 s',
-    ),
-    ([], [0.0, 0.5, 0.5], r'chunk 2 is at 0.5 s, chunk 1 before it at 0.5 s'),
-    ([0.5, 1.25], [0.0, 1.0], r'text 1 at 1.25 s .* the last begins at 1.0 s'),
-    ([0.5], [], r'text 0 at 0.5 s has no chunk .* there is none'),
-  ],
-)
-def test_times_out_of_order_are_named(texts, chunks, said):
-  with pytest.raises(ValueError, match=said):
-    story_lib.in_time((), [_text(t, 9) for t in texts], chunks, ended=False)

@@ -14,10 +14,8 @@ The plan of Think2V closes each chunk's words with EOF, so that its place in
 time is written too (choice, see DECISIONS.md).
 """
 
-import bisect
 from collections.abc import Sequence
 import enum
-import itertools
 from typing import Literal, NamedTuple
 
 from jaxtyping import Int
@@ -59,18 +57,6 @@ class Story(NamedTuple):
   ended: bool
 
 
-class Text(NamedTuple):
-  """Something that is said at a time.
-
-  Attributes:
-    seconds: when, from the start of the film.
-    tokens: ids.
-  """
-
-  seconds: float
-  tokens: tuple[int, ...]
-
-
 class Slots(NamedTuple):
   """Room that a row keeps for text, whether or not it is used.
 
@@ -103,45 +89,6 @@ class Row(NamedTuple):
   story: Int[np.ndarray, '*B L']
   chunk_index: Int[np.ndarray, '*B N']
   chunk_story: Int[np.ndarray, '*B N']
-
-
-def in_time(
-  prompt: tuple[int, ...],
-  texts: Sequence[Text],
-  chunks: Sequence[float],
-  *,
-  ended: bool,
-) -> Story:
-  """The story in which every text stands where its time is.
-
-  Text that shares its time with a chunk comes first (paper, sequence).
-
-  Args:
-    prompt: ids of the meta prompt.
-    texts: what is said, in the order of time.
-    chunks: seconds at which each chunk begins.
-    ended: whether the story is over after its last chunk.
-
-  Raises:
-    ValueError: times out of order, or a text after the last chunk.
-  """
-  for name, times in (('chunk', chunks), ('text', [t.seconds for t in texts])):
-    for number, (one, next_one) in enumerate(itertools.pairwise(times)):
-      if next_one < one or (name == 'chunk' and next_one == one):
-        raise ValueError(
-          f'{name} {number + 1} is at {next_one} s, {name} {number} before it '
-          f'at {one} s: give them in the order of time'
-        )
-  words = [()] * len(chunks)
-  for number, text in enumerate(texts):
-    chunk = bisect.bisect_left(chunks, text.seconds)
-    if chunk == len(chunks):
-      last = f'the last begins at {chunks[-1]} s' if chunks else 'there is none'
-      raise ValueError(
-        f'text {number} at {text.seconds} s has no chunk to come before: {last}'
-      )
-    words[chunk] += text.tokens
-  return Story(prompt, tuple(words), ended)
 
 
 def lay_out(
