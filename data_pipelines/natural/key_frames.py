@@ -19,7 +19,7 @@ import math
 import cv2
 import numpy as np
 
-from data_pipelines.natural import scenes
+from data_pipelines.sources import source
 
 _WIDTH = 32  # pixels: what moves less than the half of one is no change
 
@@ -44,8 +44,8 @@ class Splitting:
     Raises:
       ValueError: a setting is out of range; named.
     """
-    shortest = math.ceil(self.shortest_piece * rate / scenes.CHUNK)
-    longest = math.floor(self.longest_piece * rate / scenes.CHUNK)
+    shortest = math.ceil(self.shortest_piece * rate / source.CHUNK)
+    longest = math.floor(self.longest_piece * rate / source.CHUNK)
     ordered = 0 < self.shortest_piece <= self.piece <= self.longest_piece
     if not ordered or longest < 2 * shortest:
       raise ValueError(
@@ -67,9 +67,9 @@ def pieces_of(
     rate: frames/s.
     settings: how long pieces are.
   """
-  chunks = (len(frames) - 1) // scenes.CHUNK
+  chunks = (len(frames) - 1) // source.CHUNK
   shortest, longest = settings.piece_chunks(rate)
-  wanted = round(chunks * scenes.CHUNK / rate / settings.piece)
+  wanted = round(chunks * source.CHUNK / rate / settings.piece)
   count = min(max(wanted, -(-chunks // longest)), chunks // shortest)
   return best_split(_changes(frames), count, shortest, longest)
 
@@ -109,7 +109,7 @@ def _changes(frames: np.ndarray) -> list[float]:
   small = np.stack(
     [
       cv2.resize(frame, (_WIDTH, height), interpolation=cv2.INTER_AREA)
-      for frame in frames[:: scenes.CHUNK]
+      for frame in frames[:: source.CHUNK]
     ]
   ).astype(np.float32)
   return np.abs(np.diff(small, axis=0)).mean((1, 2, 3)).tolist()

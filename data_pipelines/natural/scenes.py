@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import scenedetect
 
-CHUNK = 4  # frames
+from data_pipelines.sources import source
 
 _AROUND = 2  # frames on either side that a change is compared with
 
@@ -55,8 +55,8 @@ class Cutting:
         raise ValueError(
           f'{name} is {getattr(self, name)}; it must be positive'
         )
-    shortest = math.ceil(self.shortest_scene * rate / CHUNK)
-    longest = math.floor(self.longest_scene * rate / CHUNK)
+    shortest = math.ceil(self.shortest_scene * rate / source.CHUNK)
+    longest = math.floor(self.longest_scene * rate / source.CHUNK)
     # So that a scene just too long has two halves that are long enough.
     if longest + 1 < 2 * shortest:
       raise ValueError(
@@ -83,7 +83,7 @@ class Part(NamedTuple):
   @property
   def last(self) -> int:
     """Its last frame."""
-    return self.start + CHUNK * self.chunks
+    return self.start + source.CHUNK * self.chunks
 
 
 def scenes_of(
@@ -122,13 +122,13 @@ def parts_of(
   """
   start, stop = scene
   shortest, longest = settings.scene_chunks(rate)
-  chunks = (stop - 1 - start) // CHUNK
+  chunks = (stop - 1 - start) // source.CHUNK
   if chunks < shortest:
     return []
   count = -(-chunks // longest)
   bounds = [chunks * index // count for index in range(count + 1)]
   return [
-    Part(start + CHUNK * begin, end - begin, end == chunks)
+    Part(start + source.CHUNK * begin, end - begin, end == chunks)
     for begin, end in itertools.pairwise(bounds)
   ]
 

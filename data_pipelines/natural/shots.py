@@ -12,6 +12,7 @@ import numpy as np
 
 from data_pipelines import film
 from data_pipelines.natural import scenes
+from data_pipelines.sources import source
 
 _LOOK = 256  # pixels: cuts show in pictures of this width
 
@@ -106,7 +107,7 @@ def shots_of(
     if number < part.start:
       continue
     frames.append(box.seen(picture))
-    if (number - part.start) % scenes.CHUNK == 0:
+    if (number - part.start) % source.CHUNK == 0:
       views.append(view.seen(picture))
     if number < part.last:
       continue

@@ -15,8 +15,7 @@ from data_pipelines.prepare import encode_video
 from data_pipelines.prepare import words
 from data_pipelines.sources import source as source_lib
 
-GRID = 4  # frames of a chunk
-SHORTEST = 1 + GRID
+SHORTEST = 1 + source_lib.CHUNK
 
 
 class Stored(NamedTuple):
@@ -42,7 +41,7 @@ def stored(film: source_lib.Film, source: str) -> Stored | source_lib.Dropped:
     return source_lib.Dropped(
       film.name, 'short', f'{whole} frames: {SHORTEST} are wanted at least'
     )
-  count = whole - (whole - 1) % GRID
+  count = whole - (whole - 1) % source_lib.CHUNK
   rate = records.exact_rate(film.rate)
   segments = _cut(film.segments, count / rate)
   try:

@@ -31,9 +31,6 @@ RATES = (16, 8, 4, 2, 1)
 GRIDS = ('frame', 'chunk')
 LICENSE = 'Pearce & Zhu: personal projects and open research, not commercial'
 
-_CHUNK = 4  # frames
-_LONGEST = 16.0  # s: readers decode a take whole
-
 
 class _Set(NamedTuple):
   """What the name of a file tells: its set's, README.md of the repository."""
@@ -99,7 +96,9 @@ class Csgo:
         as it should be; names the file, the dataset and the value.
     """
     step = RATE // self._rate
-    length = int(self.seconds * self._rate) // _CHUNK * _CHUNK * step
+    length = (
+      int(self.seconds * self._rate) // source.CHUNK * source.CHUNK * step
+    )
     path = pathlib.Path(self.input, unit.work)
     with csgo_recording.opened(path) as recording:
       last = recording.frame_count - 1
@@ -130,10 +129,10 @@ class Csgo:
         f'rate is {self.rate}: frames come {RATE} times a second, choose from '
         f'{", ".join(map(str, RATES))}'
       )
-    if not _CHUNK / self._rate <= self.seconds <= _LONGEST:
+    if not source.CHUNK / self._rate <= self.seconds <= source.LONGEST:
       raise ValueError(
-        f'seconds is {self.seconds}: a take lasts {_CHUNK / self._rate:g} '
-        f'(a chunk) to {_LONGEST:g} s'
+        f'seconds is {self.seconds}: a take lasts {source.CHUNK / self._rate:g} '
+        f'(a chunk) to {source.LONGEST:g} s'
       )
     if self.grid not in GRIDS:
       raise ValueError(f'grid is {self.grid!r}: choose from {", ".join(GRIDS)}')
@@ -163,7 +162,9 @@ class Csgo:
     about = about or _Set('deathmatch', '', '')
     moves = recording.moves(shown)
     held = csgo_words.actions_of(csgo_words.merged(moves, shown.step))
-    told = _CHUNK if self.grid == 'chunk' else 1  # frames that words are of
+    told = (
+      source.CHUNK if self.grid == 'chunk' else 1
+    )  # frames that words are of
     told_moves = csgo_words.merged(moves, told * shown.step)
     prompt = words.Segment(
       start=0.0,

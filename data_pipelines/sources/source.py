@@ -14,6 +14,9 @@ import numpy as np
 
 from data_pipelines.prepare import words
 
+CHUNK = 4  # frames that the video tokenizer makes one latent of
+LONGEST = 16.0  # s of a take: readers decode it whole
+
 
 class NoAnswerError(ValueError):
   """What a unit needs gave no answer, such as a server: later it may."""

@@ -214,7 +214,7 @@ class Sports(
   def _segments(self, prompt, changes, bounds, shot) -> list[words.Segment]:
     """The meta caption, and the caption of each piece."""
     end = len(shot.frames) / self.rate
-    times = [scenes.CHUNK * start / self.rate for start, _ in bounds] + [end]
+    times = [source.CHUNK * start / self.rate for start, _ in bounds] + [end]
     return [
       words.Segment(start=0.0, end=end, kind=words.PROMPT, text=prompt)
     ] + [

@@ -24,8 +24,6 @@ from data_pipelines.sources import source
 
 SHARD = '.tar'
 
-_CHUNK = 4  # frames
-_LONGEST = 16.0  # s: readers decode takes whole
 _FASTEST = 120.0  # frames/s; a film that says more is likely wrong
 _LARGEST = 2**30  # bytes of a take's frames
 _ORPHANS = 'captions without a video'
@@ -179,13 +177,13 @@ class Videos:
     after the last whole chunk stay with the last one.
     """
     rate, size = self._rate(info), self.size and film.parse_size(self.size)
-    chunks = int(self.seconds * rate / _CHUNK + 1e-6)
+    chunks = int(self.seconds * rate / source.CHUNK + 1e-6)
     if not chunks:
       raise ValueError(
         f'{info.where}: at {rate} frames/s, {self.seconds} s hold no chunk of '
-        f'{_CHUNK} frames: give another rate'
+        f'{source.CHUNK} frames: give another rate'
       )
-    count = 1 + _CHUNK * chunks
+    count = 1 + source.CHUNK * chunks
     width, height = size or (info.width, info.height)
     if count * width * height * 3 > _LARGEST:
       raise ValueError(
@@ -196,7 +194,7 @@ class Videos:
     shown = film.frames(video, rate=rate, size=size or None, where=info.where)
     for _, frame in shown:
       piece.append(frame)
-      if len(piece) == count + _CHUNK:
+      if len(piece) == count + source.CHUNK:
         yield start, np.stack(piece[:count]), False
         start, piece = start + count - 1, piece[count - 1 :]
     yield start, np.stack(piece), True
@@ -222,8 +220,10 @@ class Videos:
       film.parse_size(self.size)
     if not 0 <= self.rate <= _FASTEST:
       raise ValueError(f'rate is {self.rate}: give 0 to {_FASTEST} frames/s')
-    if not 0 < self.seconds <= _LONGEST:
-      raise ValueError(f'seconds is {self.seconds}: give up to {_LONGEST} s')
+    if not 0 < self.seconds <= source.LONGEST:
+      raise ValueError(
+        f'seconds is {self.seconds}: give up to {source.LONGEST} s'
+      )
     if not 0 <= self.test_share < 1:
       raise ValueError(f'test_share is {self.test_share}, not in [0, 1)')
 

@@ -9,19 +9,11 @@ from data_pipelines import encoded
 from data_pipelines import latents
 from data_pipelines import sizes
 from data_pipelines.prepare import encoding
+from tests.data_pipelines import tiny_latents
 from tv2tv_jax.interleave import tokens
 
 SPECIAL = tokens.SpecialTokens(pad=0, bos=1, eos=2, bof=3, eof=4)
-METADATA = latents.Metadata(
-  fingerprint='vae-1',
-  tokenizer='words-1',
-  dtype='float16',
-  mean=(0.0, 0.0),
-  std=(1.0, 1.0),
-  rate=16.0,
-  chunk_frames=4,
-  chunks=40,
-)
+METADATA = tiny_latents.METADATA._replace(rate=16.0, chunks=40)
 
 
 def clip(number: int, words: Sequence[Sequence[int]], ended: bool = False):
