@@ -96,9 +96,8 @@ class Csgo:
         as it should be; names the file, the dataset and the value.
     """
     step = RATE // self._rate
-    length = (
-      int(self.seconds * self._rate) // source.CHUNK * source.CHUNK * step
-    )
+    chunks = int(self.seconds * self._rate) // source.CHUNK
+    length = source.CHUNK * chunks * step
     path = pathlib.Path(self.input, unit.work)
     with csgo_recording.opened(path) as recording:
       last = recording.frame_count - 1
@@ -129,10 +128,11 @@ class Csgo:
         f'rate is {self.rate}: frames come {RATE} times a second, choose from '
         f'{", ".join(map(str, RATES))}'
       )
-    if not source.CHUNK / self._rate <= self.seconds <= source.LONGEST:
+    shortest = source.CHUNK / self._rate
+    if not shortest <= self.seconds <= source.LONGEST:
       raise ValueError(
-        f'seconds is {self.seconds}: a take lasts {source.CHUNK / self._rate:g} '
-        f'(a chunk) to {source.LONGEST:g} s'
+        f'seconds is {self.seconds}: a take lasts {shortest:g} (a chunk) to '
+        f'{source.LONGEST:g} s'
       )
     if self.grid not in GRIDS:
       raise ValueError(f'grid is {self.grid!r}: choose from {", ".join(GRIDS)}')
@@ -162,9 +162,8 @@ class Csgo:
     about = about or _Set('deathmatch', '', '')
     moves = recording.moves(shown)
     held = csgo_words.actions_of(csgo_words.merged(moves, shown.step))
-    told = (
-      source.CHUNK if self.grid == 'chunk' else 1
-    )  # frames that words are of
+    # Frames that words are of.
+    told = source.CHUNK if self.grid == 'chunk' else 1
     told_moves = csgo_words.merged(moves, told * shown.step)
     prompt = words.Segment(
       start=0.0,
