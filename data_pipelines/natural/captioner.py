@@ -79,7 +79,7 @@ def scene_of(
     where: the scene, for errors.
 
   Raises:
-    ValueError: the server gives no such answer.
+    source.NoAnswerError: the server gives no such answer.
   """
   prompt = SCENE.format(
     judge=JUDGE.format(query=query) if query else '',
@@ -110,7 +110,7 @@ def changes_of(
     where: the scene, for errors.
 
   Raises:
-    ValueError: the server gives no such answer.
+    source.NoAnswerError: the server gives no such answer.
   """
 
   def change(number: int) -> str:

@@ -58,7 +58,7 @@ class Csgo:
   a file ends where a thousand frames were full.
 
   Attributes:
-    input: folder of .hdf5 files, searched with all folders in it.
+    input: folder of .hdf5 files, searched with all folders in it; or one file.
     size: width x height of a frame, the middle of the picture, '128x128'; ''
       for the set's own 280x150.
     rate: frames/s, 16, 8, 4, 2 or 1: frames are left out, the actions between
@@ -98,7 +98,7 @@ class Csgo:
     step = RATE // self._rate
     chunks = int(self.seconds * self._rate) // source.CHUNK
     length = source.CHUNK * chunks * step
-    path = pathlib.Path(self.input, unit.work)
+    path = places.root(self.input) / unit.work
     with csgo_recording.opened(path) as recording:
       last = recording.frame_count - 1
       for index, first in enumerate(range(0, max(last, 1), length)):
@@ -136,10 +136,6 @@ class Csgo:
       )
     if self.grid not in GRIDS:
       raise ValueError(f'grid is {self.grid!r}: choose from {", ".join(GRIDS)}')
-    if not 0 <= self.test_share < 1:
-      raise ValueError(
-        f'test_share is {self.test_share}: give 0 or more, less than 1'
-      )
     _ = self._box  # Raises for a size that is none.
 
   def _files(self) -> dict[str, int]:

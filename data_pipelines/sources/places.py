@@ -34,15 +34,26 @@ def files(path: str | os.PathLike, *suffixes: str) -> dict[str, int]:
   if not path.exists():
     raise ValueError(f'input is {os.fspath(path)!r}: no such file or folder')
   if path.is_file():
-    return {path.name: path.stat().st_size}
+    found = {path.name: path}
+  else:
+    found = {
+      name: file
+      for file in sorted(path.rglob('*'))
+      if not (name := file.relative_to(path).as_posix()).startswith('.')
+      and '/.' not in name
+      and file.is_file()
+    }
   return {
     name: file.stat().st_size
-    for file in sorted(path.rglob('*'))
-    if not (name := file.relative_to(path).as_posix()).startswith('.')
-    and '/.' not in name
-    and (not suffixes or suffix(name) in suffixes)
-    and file.is_file()
+    for name, file in found.items()
+    if not suffixes or suffix(name) in suffixes
   }
+
+
+def root(path: str | os.PathLike) -> pathlib.Path:
+  """The folder that the names of `files` are relative to."""
+  path = pathlib.Path(path)
+  return path.parent if path.is_file() else path
 
 
 def recipe(files: Mapping[str, int]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 from data_pipelines.prepare import words
 
 CHUNK = 4  # frames that the video tokenizer makes one latent of
+FASTEST = 120.0  # frames/s; a film that says more is likely wrong
 LONGEST = 16.0  # s of a take: readers decode it whole
 
 
@@ -118,7 +119,12 @@ def held_out(groups: Sequence[str], share: float) -> frozenset[str]:
 
   They are chosen by a hash of their names, so that the choice does not depend
   on their order; at least one of two or more, never all.
+
+  Raises:
+    ValueError: a share below 0, or of 1 or more.
   """
+  if not 0 <= share < 1:
+    raise ValueError(f'test_share is {share}: give 0 or more, less than 1')
   ordered = sorted(
     set(groups), key=lambda name: hashlib.sha256(name.encode()).digest()
   )

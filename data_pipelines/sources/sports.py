@@ -18,7 +18,6 @@ import contextlib
 import dataclasses
 import itertools
 import json
-import pathlib
 from typing import Any, ClassVar
 
 import cv2
@@ -36,7 +35,6 @@ from data_pipelines.prepare import words
 from data_pipelines.sources import places
 from data_pipelines.sources import source
 
-_FASTEST = 120.0  # frames/s
 # Fields that do not change what is made.
 _MANNER = frozenset(
   {
@@ -63,7 +61,7 @@ class Sports(
   fields as well.
 
   Attributes:
-    input: folder of videos, searched with all folders in it.
+    input: folder of videos, searched with all folders in it; or one video.
     size: width x height of a frame, the middle of the picture: '128x128'.
       Videos that have fewer pixels are dropped.
     rate: frames/s: at each time the frame that is shown then.
@@ -114,7 +112,7 @@ class Sports(
         no answer.
     """
     cv2.setNumThreads(1)  # Videos are worked on in parallel.
-    path = pathlib.Path(self.input, unit.work)
+    path = places.root(self.input) / unit.work
     about = metadata.read(path)
     if self.keywords and not metadata.mentions(about.text, self.keywords):
       wanted = ', '.join(self.keywords)
@@ -231,10 +229,10 @@ class Sports(
   def _check(self):
     """ValueError names the setting that is wrong."""
     film.parse_size(self.size)
-    if not 0 < self.rate <= _FASTEST:
-      raise ValueError(f'rate is {self.rate}: give up to {_FASTEST} frames/s')
-    if not 0 <= self.test_share < 1:
-      raise ValueError(f'test_share is {self.test_share}, not in [0, 1)')
+    if not 0 < self.rate <= source.FASTEST:
+      raise ValueError(
+        f'rate is {self.rate}: give up to {source.FASTEST} frames/s'
+      )
     for name in ('pictures', 'picture_size'):
       if getattr(self, name) < 1:
         raise ValueError(f'{name} is {getattr(self, name)}, below 1')

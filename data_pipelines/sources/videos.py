@@ -24,7 +24,6 @@ from data_pipelines.sources import source
 
 SHARD = '.tar'
 
-_FASTEST = 120.0  # frames/s; a film that says more is likely wrong
 _LARGEST = 2**30  # bytes of a take's frames
 _ORPHANS = 'captions without a video'
 
@@ -94,9 +93,11 @@ class Videos:
       for name in unit.work:
         yield source.Dropped(name, _ORPHANS)
     elif places.suffix(unit.work) == SHARD:
-      yield from self._takes_of_shard(self._root() / unit.work, unit.name)
+      yield from self._takes_of_shard(
+        places.root(self.input) / unit.work, unit.name
+      )
     else:
-      folder = places.Folder(self._root())
+      folder = places.Folder(places.root(self.input))
       yield from self._takes_of_video(folder, unit.work, unit.name)
 
   def recipe(self) -> dict[str, Any]:
@@ -202,30 +203,25 @@ class Videos:
   def _rate(self, info: film.Info) -> float:
     """Frames per second of the takes of a video."""
     rate = self.rate or info.rate
-    if not 0 < rate <= _FASTEST:
+    if not 0 < rate <= source.FASTEST:
       raise ValueError(
-        f'{info.where}: says {rate} frames/s, wanted are {_FASTEST} at most: '
-        'give a rate'
+        f'{info.where}: says {rate} frames/s, wanted are {source.FASTEST} at '
+        'most: give a rate'
       )
     return rate
-
-  def _root(self) -> pathlib.Path:
-    """The folder that names are relative to."""
-    path = pathlib.Path(self.input)
-    return path if path.is_dir() else path.parent
 
   def _check(self):
     """ValueError names the setting that is wrong."""
     if self.size:
       film.parse_size(self.size)
-    if not 0 <= self.rate <= _FASTEST:
-      raise ValueError(f'rate is {self.rate}: give 0 to {_FASTEST} frames/s')
+    if not 0 <= self.rate <= source.FASTEST:
+      raise ValueError(
+        f'rate is {self.rate}: give 0 to {source.FASTEST} frames/s'
+      )
     if not 0 < self.seconds <= source.LONGEST:
       raise ValueError(
         f'seconds is {self.seconds}: give up to {source.LONGEST} s'
       )
-    if not 0 <= self.test_share < 1:
-      raise ValueError(f'test_share is {self.test_share}, not in [0, 1)')
 
 
 def _segments(prompt, captions, piece, rate) -> list[words.Segment]:

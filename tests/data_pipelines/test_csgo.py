@@ -127,6 +127,17 @@ def test_files_are_units_and_some_are_held_out(folder):
   assert not any(unit.test for unit in none.units())
 
 
+def test_one_file_is_a_corpus(folder):
+  path = folder / 'hdf5_dm_july2021_1.hdf5'
+  one = csgo.Csgo(input=str(path), test_share=0.0)
+  (unit,) = one.units()
+  whole = csgo.Csgo(input=str(folder))
+  again = next(u for u in whole.units() if u.name == unit.name)
+  for film, other in zip(one.takes(unit), whole.takes(again), strict=True):
+    assert (film.name, film.origin) == (other.name, other.origin)
+    np.testing.assert_array_equal(film.frames, other.frames)
+
+
 def test_the_recipe_knows_files_but_not_where_they_are(folder, tmp_path):
   recipe = csgo.Csgo(input=str(folder)).recipe()
   shutil.copytree(folder, tmp_path / 'copy')

@@ -158,8 +158,11 @@ def test_after_a_failure_only_what_is_missing_is_asked(settings, server):
   assert len(server.asked) == texts + 1
 
 
-def test_frames_are_those_of_the_film(settings, clips):
-  films, _ = _made(dataclasses.replace(settings, captions='none'))
+@pytest.mark.parametrize('place', ['more', 'more/bikes.mp4'])
+def test_frames_are_those_of_the_film(settings, clips, place):
+  one = dataclasses.replace(settings, input=str(clips / place), captions='none')
+  films, _ = _made(one)
+  assert films
   path = clips / 'more' / 'bikes.mp4'
   frames = [frame for _, frame in film.frames(path, rate=16.0, size=(64, 48))]
   for one in films:
