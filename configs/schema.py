@@ -9,6 +9,7 @@ from data_pipelines import stories
 from tv2tv_jax.sample import rollout
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import objective
+from tv2tv_jax.train import towers
 from tv2tv_jax.tv2tv import model
 
 
@@ -43,6 +44,7 @@ class StoryRun:
     data: how clips become rows.
     model: the model.
     objective: what it learns.
+    rates: how fast each part of the model does.
     train: for how long and how fast.
     sample: how its stories are told.
     held_out: rows of held-out stories that evaluations average over, spread
@@ -55,4 +57,5 @@ class StoryRun:
   objective: objective.ObjectiveConfig
   train: loop.TrainConfig
   sample: rollout.SampleConfig
+  rates: towers.TowerRates = towers.TowerRates()
   held_out: int = 64

@@ -42,9 +42,9 @@ from tv2tv_jax.interop import leaf as leaf_lib
 from tv2tv_jax.interop import llama
 from tv2tv_jax.interop import llama_config
 from tv2tv_jax.interop import wan
-from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import vae as train_vae
 from tv2tv_jax.train import vae_folder
+from tv2tv_jax.train import weights as weights_lib
 from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.vae import latents as latents_lib
 
@@ -75,7 +75,7 @@ def main(argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.FATAL)
   with _whole(out) as partial:
     with _bar(source, out) as bar:
-      checkpoint.write_parts(
+      weights_lib.write_parts(
         partial / weights.CHECKPOINT, _parts(source, bar.update)
       )
     remarks = kind.rest(folder, source.model, partial)

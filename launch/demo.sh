@@ -94,8 +94,8 @@ write_seconds() {
 run() { "$python" -m "launch.$1" "${@:2}"; }
 
 # The table and the path of the page go to a file: a later run shows them too.
-evaluate() {
-  run evaluate "$@" > "$out/table.txt.part"
+obedience() {
+  run obedience "$@" > "$out/table.txt.part"
   mv "$out/table.txt.part" "$out/table.txt"
 }
 
@@ -116,7 +116,7 @@ stage encode run encode --vae "$out/vae" --records "$out/records" \
 stage train run train --config configs/doom.py --workdir "$out/model" \
   --config.sources.latents="$out/latents" --config.sources.vae="$out/vae" \
   --config.sources.tokenizer="$out/tokenizer.model"
-stage evaluate evaluate --workdir "$out/model" --records "$out/records" \
+stage obedience obedience --workdir "$out/model" --records "$out/records" \
   --out "$out"
 
 cat "$out/table.txt"

@@ -192,11 +192,7 @@ def _local_mesh() -> jax.sharding.Mesh:
       f'--batch is {_BATCH.value}: give a multiple of the {len(devices)} '
       'devices of this host'
     )
-  return jax.sharding.Mesh(
-    np.array(devices).reshape(1, -1, 1),
-    sharding.MESH_AXES,
-    axis_types=(jax.sharding.AxisType.Explicit,) * len(sharding.MESH_AXES),
-  )
+  return sharding.make_mesh(devices=devices)
 
 
 def encoder(

@@ -1,207 +1,113 @@
-r"""Films stories, asks whether they obey, and shows all of it on a page.
+r"""Evaluates the checkpoints of a run of `launch.train`, from another job.
 
-  python -m launch.evaluate --workdir DIR --records DIR --out OUT
+  python -m launch.evaluate --workdir DIR
+  python -m launch.evaluate --workdir DIR --watch
 
-DIR is the finished workdir of launch.train, RECORDS the dataset its film was
-recorded into. OUT gets `index.html`, one file that needs no other, and
-`report.json` with every figure of the page; OUT/evaluate keeps the inverse
-dynamics model and the films. Run the command again to go on after an
-interruption. Where OUT/stages.json holds seconds per stage, they are shown.
+The first looks at the newest checkpoint, or that of `--step`, once. The second
+follows a run, also one that has not begun: it looks at each checkpoint that
+appears (with `--every N`, at those of multiples of N steps), oldest first,
+until the run is over, or none came for `--timeout` seconds. What has a table is
+not looked at again.
+
+Only the averaged model (or with `--part model` the last one) is read, onto
+whatever devices and processes this job has. Nothing is written into the
+checkpoints of the run. OUT, DIR/evaluations if not given, gets for each step
+
+  STEP.json, STEP.md  losses of words and video, by kind and by flow time, means
+                      over the held-out rows; perplexity; PSNR and SSIM
+                      of next chunks (launch/evaluation/continuations.py)
+  STEP.png            some of these chunks, below the real ones
+
+and overview.md and curves.png over all steps. The figures do not depend on
+`--batch`, devices or processes, and the losses are those that the run itself
+writes as `held_out/*`.
 """
 
-import json
+from collections.abc import Iterable
 import pathlib
-import time
-from typing import Any
 
 from absl import flags
-import numpy as np
 
-from launch import figures
-from launch import page
-from launch import roll_outs
 from launch import run as run_lib
-from launch import witness
-from tv2tv_jax.evaluate import obedience
-from tv2tv_jax.evaluate import pictures
-from tv2tv_jax.train import vae_folder
-from tv2tv_jax.train import workdir as workdir_lib
-from tv2tv_jax.vae import vae as vae_lib
+from launch.evaluation import job
+from launch.evaluation import tables
+from launch.evaluation import watch
+from tv2tv_jax import sharding
+from tv2tv_jax.train import leader
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Workdir of launch.train.')
-_RECORDS = flags.DEFINE_string('records', None, 'Dataset of takes.')
-_OUT = flags.DEFINE_string('out', None, 'Folder of the page.')
-_SEEDS = flags.DEFINE_integer(
-  'seeds', 20, 'Starts and seeds of each instruction.', lower_bound=1
+_OUT = flags.DEFINE_string('out', None, 'Folder of the tables.')
+_WATCH = flags.DEFINE_bool('watch', False, 'Follow the run to its end.')
+_STEP = flags.DEFINE_integer(
+  'step', None, 'Which checkpoint; the newest if not given.', lower_bound=1
 )
-_WINDOW = flags.DEFINE_integer(
-  'window', 4, 'Chunks for which an instruction holds.', lower_bound=1
+_EVERY = flags.DEFINE_integer(
+  'every', 1, 'Steps between those that are watched.', lower_bound=1
 )
-_STORIES = flags.DEFINE_integer(
-  'stories', 3, 'Free stories, filmed side by side.', lower_bound=1
+_TIMEOUT = flags.DEFINE_float(
+  'timeout', 3600.0, 'Seconds to wait for a checkpoint.', lower_bound=0
 )
-_SECONDS = flags.DEFINE_float(
-  'seconds', 6.0, 'Length of a free story.', lower_bound=0.5
+_POLL = flags.DEFINE_float(
+  'poll', 5.0, 'Seconds between looks.', lower_bound=0.01
 )
-_SHOWN = flags.DEFINE_integer(
-  'shown', 3, 'Starts whose films are on the page.', lower_bound=0
+_PART = flags.DEFINE_enum('part', 'ema', ['ema', 'model'], 'What is restored.')
+_LATENTS = flags.DEFINE_string(
+  'latents',
+  '',
+  "Datasets of latents, parted by commas; the run's if not given.",
 )
-flags.mark_flags_as_required(['workdir', 'records', 'out'])
-
-_CLIPS = 3  # held-out clips shown beside their copies
-_CLIP_CHUNKS = 8
+_SPLIT = flags.DEFINE_string('split', 'test', 'Split of them.')
+_ROWS = flags.DEFINE_integer(
+  'rows', -1, "Rows of the split; 0: all; -1: the run's own.", lower_bound=-1
+)
+_CLIPS = flags.DEFINE_integer(
+  'clips', 16, 'Clips whose chunks are filmed; 0: none.', lower_bound=0
+)
+_BATCH = flags.DEFINE_integer(
+  'batch', None, 'Rows at once, over all devices.', lower_bound=1
+)
+flags.mark_flag_as_required('workdir')
 
 
 def main(_) -> None:
-  """Witness, films, table, page."""
-  began = time.monotonic()
-  workdir, out = pathlib.Path(_WORKDIR.value), pathlib.Path(_OUT.value)
-  plan = roll_outs.Plan(
-    stories=_STORIES.value,
-    story_seconds=_SECONDS.value,
-    seeds=_SEEDS.value,
-    window=_WINDOW.value,
-  )
-  vae = vae_folder.restored(workdir / 'vae')
-  real = witness.footage(_RECORDS.value, vae)
-  reader = witness.train(
-    _RECORDS.value, vae, out / 'evaluate' / 'inverse_dynamics'
-  )
-  trained = time.monotonic() - began
-  films = roll_outs.film(workdir, _RECORDS.value, out / 'evaluate/films', plan)
-  begin = films[roll_outs.TWIN].frames.shape[1] - 1
-  begin -= plan.window * vae.config.stride[0]
-  seen = {
-    part: witness.seen(reader, films[part].frames[:, begin:])
-    for part in (roll_outs.TWIN, *roll_outs.TOLD)
-  }
-  table = witness.table(
-    {word: seen[word] for word in roll_outs.TOLD},
-    seen[roll_outs.TWIN],
-    witness.real_windows(reader, real, plan.window),
-  )
-  report = {
-    'title': 'A film that listens to words',
-    'made': time.strftime('%Y-%m-%d %H:%M'),
-    'obedience': {
-      **table,
-      'told_at': (begin + 1) / real.rate,
-      'window_chunks': plan.window,
-      'window_seconds': plan.window * vae.config.stride[0] / real.rate,
-    },
-    'inverse_dynamics': {
-      **witness.tested(reader, real),
-      'wall_seconds': round(trained, 1),
-    },
-    'film': _filming(films, plan, real, vae),
-    'vae': _vae(workdir / 'vae', vae, real),
-    'losses': {
-      'vae': figures.losses('The VAE', workdir / 'vae'),
-      'model': figures.losses('TV2TV', workdir),
-      'inverse_dynamics': figures.losses(
-        'Inverse dynamics', out / 'evaluate' / 'inverse_dynamics'
-      ),
-    },
-  }
-  material = _material(films, seen, real, begin)
-  report |= _costs(workdir, out, began)
-  workdir_lib.write_whole(out / 'index.html', page.render(report, material))
-  workdir_lib.write_whole(
-    out / 'report.json', json.dumps(report, indent=1) + '\n'
-  )
-  print(page.table(report))
-  print(f'page: {out / "index.html"}')
-
-
-def _filming(
-  films: dict[str, roll_outs.Part],
-  plan: roll_outs.Plan,
-  real: witness.Footage,
-  vae: vae_lib.Vae,
-) -> dict[str, Any]:
-  """What was filmed, and how long it took."""
-  free = films[roll_outs.FREE]
-  pairs = [part.seconds for name, part in films.items() if name != 'free']
-  return {
-    'stories': plan.stories,
-    'story_seconds': (free.frames.shape[1] - 1) / real.rate,
-    'story_wall_seconds': round(free.seconds, 1),
-    'seeds': plan.seeds,
-    'pairs_wall_seconds': round(sum(pairs), 1),
-    'chunk_seconds': vae.config.stride[0] / real.rate,
-    'rate': real.rate,
-  }
-
-
-def _vae(
-  workdir: pathlib.Path, vae: vae_lib.Vae, real: witness.Footage
-) -> dict[str, Any]:
-  """Its report, and its PSNR on whole held-out takes."""
-  places = pictures.psnr_over_time(real.copies, real.frames)
-  own = figures.report(workdir)
-  return {
-    'psnr': own.get('psnr', float(places.mean())),
-    'psnr_per_frame': own.get('psnr_per_frame', places[:13].tolist()),
-    'psnr_whole_takes': round(float(places.mean()), 3),
-    'takes': len(real.frames),
-    'latent_channels': vae.config.latent_channels,
-  }
-
-
-def _costs(
-  workdir: pathlib.Path, out: pathlib.Path, began: float
-) -> dict[str, Any]:
-  """Seconds, memory, machine and versions."""
-  before = figures.stages(out / 'stages.json')
-  stages = [each for each in before if each['stage'] != 'evaluate']
-  seconds = round(time.monotonic() - began, 1)
-  stages.append({'stage': 'evaluate', 'seconds': seconds})
-  return {
-    'stages': stages,
-    'total_seconds': sum(s['seconds'] for s in stages) if before else None,
-    'peak_memory_bytes': figures.peak_memory(
-      vae=workdir / 'vae', model=workdir
-    ),
-    'machine': figures.machine(),
-    'versions': figures.versions(),
-  }
-
-
-def _material(
-  films: dict[str, roll_outs.Part],
-  seen: dict[str, obedience.Window],
-  real: witness.Footage,
-  begin: int,
-) -> page.Material:
-  """Pictures for the page; what is shown of many is the first of them."""
-
-  def story(part, row, title, note=''):
-    frames, words = films[part].frames[row], films[part].words[row]
-    chunk = max(1, (len(frames) - 1) // max(1, len(words) - 1))
-    first = 1 + begin // chunk
-    told = range(first, len(words)) if part in roll_outs.TOLD else ()
-    return page.Story(title, note, frames, words, told, real.rate)
-
-  free = films[roll_outs.FREE]
-  stories = [
-    story(roll_outs.FREE, row, f'Story {row + 1}', f'prompt: {prompt}')
-    for row, prompt in enumerate(free.prompts)
-  ]
-  groups = [
-    page.Group(
-      f'Start {row + 1}, {films[roll_outs.TWIN].prompts[row]}',
-      [
-        story(part, row, part, witness.described(seen[part], row))
-        for part in (roll_outs.TWIN, *roll_outs.TOLD)
-      ],
+  """A table for each checkpoint."""
+  if _WATCH.value and _STEP.value:
+    raise ValueError(
+      f'--step={_STEP.value} is one checkpoint: not with --watch'
     )
-    for row in range(min(_SHOWN.value, _SEEDS.value))
-  ]
-  some = np.linspace(0, len(real.frames) - 1, _CLIPS).astype(int)
-  length = _CLIP_CHUNKS * 4 + 1
-  copies = page.Copies(real.frames[some, :length], real.copies[some, :length])
-  return page.Material(stories, groups, copies, real.rate)
+  workdir = pathlib.Path(_WORKDIR.value)
+  out = pathlib.Path(_OUT.value) if _OUT.value else workdir / 'evaluations'
+  settings = job.Settings(
+    part=_PART.value,
+    latents=_LATENTS.value,
+    split=_SPLIT.value,
+    rows=_ROWS.value,
+    clips=_CLIPS.value,
+  )
+  job.evaluate(
+    workdir,
+    out,
+    settings,
+    _steps(workdir, out),
+    batch=_BATCH.value,
+    lenient=_WATCH.value,
+  )
+
+
+def _steps(workdir: pathlib.Path, out: pathlib.Path) -> Iterable[int]:
+  """The checkpoints to look at."""
+  if _WATCH.value:
+    patience = watch.Patience(
+      every=_EVERY.value, timeout=_TIMEOUT.value, poll=_POLL.value
+    )
+    return watch.steps(workdir, patience, lambda step: tables.done(out, step))
+  step = _STEP.value or watch.newest(workdir)
+  if leader.decides(tables.done(out, step)):
+    if sharding.leads():
+      print(f'step {step} has its table')
+    return []
+  return [step]
 
 
 if __name__ == '__main__':
-  run_lib.app(main, mesh=False)
+  run_lib.app(main)

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 from typing import Any
 
 from launch import run as run_lib
@@ -24,25 +25,23 @@ _PACKAGES = (
   'vizdoom',
   'numpy',
 )
+# Metrics that tell of pace, schedule, shares or decibels; and the parts of what
+# was held out, of which `launch.evaluate` has the curves.
+_NO_LOSS = re.compile(
+  r'(steps?|seconds|rate|skipped|steps_skipped)$|(session|pace)/|psnr|'
+  r'(gradient|update)_norm|.*_accuracy$|held_out/.*/'
+)
 _POINTS = 120  # of a curve; more cannot be told apart on a page
 
 
 def losses(title: str, workdir: pathlib.Path) -> dict[str, Any]:
-  """Curves of a run's losses, thinned out, and how it ended.
-
-  What is no loss: shares, decibels, and what tells of the schedule.
-  """
+  """Curves of a run's losses, thinned out, and how it ended."""
   path = workdir / 'metrics.jsonl'
   records = metrics.read(path) if path.exists() else []
-  other = ('step', 'seconds', 'rate', 'gradient_norm')
   curves = {}
   for record in records:
     for name, value in record.items():
-      if (
-        name not in other
-        and not name.endswith('_accuracy')
-        and (not name.startswith('psnr'))
-      ):
+      if not _NO_LOSS.match(name):
         curves.setdefault(name, []).append((record['step'], value))
   curves = {name: _thinned(curve) for name, curve in curves.items()}
   return {
@@ -84,7 +83,7 @@ def peak_memory(**workdirs: pathlib.Path) -> dict[str, int]:
     peak = report(workdir).get('peak_memory_bytes')
     if peak:
       peaks[name] = int(peak)
-  return peaks | {'evaluate': run_lib.peak_memory()}
+  return peaks | {'obedience': run_lib.peak_memory()}
 
 
 def report(workdir: pathlib.Path) -> dict[str, Any]:

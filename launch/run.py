@@ -1,12 +1,14 @@
 """Every program starts here: one line for an error a person can mend."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import hashlib
 import os
 import platform
 import resource
 import sys
+import traceback
+from typing import NoReturn
 import warnings
 
 from absl import app as absl_app
@@ -14,6 +16,9 @@ from absl import flags
 from absl import logging
 import jax
 
+from launch.hosts import bond as bond_lib
+from launch.hosts import meeting
+from launch.hosts import processes
 from tv2tv_jax import sharding
 
 _CACHE = '~/.cache/tv2tv_jax'
@@ -28,12 +33,14 @@ def app(
   """Runs `main`, under a mesh of all devices unless it films on one.
 
   It gets as many words of the command line that are no flags as `arguments`
-  says, or fewer; one more is an error.
+  says, or fewer; one more is an error. A program with a mesh has flags for it,
+  and for the other processes of its run (`launch/hosts/processes.py`).
 
   An error in values or files, or a loss that is not finite, becomes one line
   on standard error and exit status 2; an interrupt exit status 130. Anything
   else is our defect and keeps its traceback; so does everything with
-  `TV2TV_TRACEBACK=1`.
+  `TV2TV_TRACEBACK=1`. Of several processes all end with the same line and
+  status, whichever of them it was; where one died or never came, that is 75.
   """
 
   def guarded(argv: Sequence[str]) -> None:
@@ -48,16 +55,29 @@ def app(
     try:
       with _mesh() if mesh else contextlib.nullcontext():
         main(argv)
-    except KeyboardInterrupt:
-      print('\ninterrupted: run the same command to go on', file=sys.stderr)
-      sys.exit(130)
-    except (ValueError, OSError, FloatingPointError) as error:
-      if os.environ.get('TV2TV_TRACEBACK'):
+    except BaseException as error:
+      said = _said(error)
+      if said is None:
         raise
-      print(f'error: {error}', file=sys.stderr)
-      sys.exit(2)
+      line, status = said
+      print(line, file=sys.stderr)
+      sys.exit(status)
 
+  if mesh:
+    processes.define_flags()
   absl_app.run(guarded, flags_parser=_parsed)
+
+
+def _said(error: BaseException) -> tuple[str, int] | None:
+  """The line and the exit status for an error; None if it is our defect."""
+  if isinstance(error, KeyboardInterrupt):
+    return '\ninterrupted: run the same command to go on', 130
+  if os.environ.get('TV2TV_TRACEBACK'):
+    return None
+  if isinstance(error, (ValueError, OSError, FloatingPointError)):
+    lost = isinstance(error, meeting.LostError)
+    return f'error: {error}', bond_lib.LOST if lost else 2
+  return None
 
 
 def _compilation_cache() -> str:
@@ -82,9 +102,40 @@ def peak_memory() -> int:
   return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _mesh() -> contextlib.AbstractContextManager:
-  """All devices."""
-  return jax.set_mesh(sharding.make_mesh())
+@contextlib.contextmanager
+def _mesh() -> Iterator[None]:
+  """All devices of all processes, which go on or end together."""
+  shape = processes.mesh_shape()
+  bond = processes.joined()
+  if bond is None:
+    with jax.set_mesh(sharding.make_mesh(shape)):
+      yield
+    return
+  try:
+    with jax.set_mesh(sharding.make_mesh(shape)):
+      if sharding.leads():
+        print(processes.described(), flush=True)
+      yield
+  except SystemExit as end:
+    if end.code:
+      bond.fail(f'ended with exit status {end.code}', 1)
+    bond.leave(early=True)
+    raise
+  except BaseException as error:
+    _fail(bond, error)
+  bond.leave()
+
+
+def _fail(bond: bond_lib.Bond, error: BaseException) -> NoReturn:
+  """Ends all processes with the line that one would have said alone."""
+  said = _said(error)
+  if said is None:
+    # It may be another that died, and this one whose collective failed.
+    bond.aftermath()
+    traceback.print_exception(error)
+    said = f'error: {type(error).__name__}: {error}', 1
+  line, status = said
+  bond.fail(line.strip().removeprefix('error: '), status)
 
 
 def _parsed(argv: Sequence[str]) -> list[str]:

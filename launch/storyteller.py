@@ -89,11 +89,18 @@ def kept_start(workdir: pathlib.Path, number: int) -> Start:
 class Storyteller:
   """Model, VAE and tokenizer of a workdir."""
 
-  def __init__(self, workdir: pathlib.Path, **changes):
+  def __init__(
+    self,
+    workdir: pathlib.Path,
+    *,
+    model: model_lib.Tv2tv | None = None,
+    **changes,
+  ):
     """Loads a workdir of `launch.train`.
 
     Args:
-      workdir: of a run with at least one checkpoint.
+      workdir: of a run; with at least one checkpoint, unless a model is given.
+      model: what tells the stories; None: the average of the newest checkpoint.
       **changes: fields of its `SampleConfig` to set; None leaves them.
 
     Raises:
@@ -105,9 +112,10 @@ class Storyteller:
         f'{workdir}: trained with config.data.layout = think2v, whose plans '
         'cannot be filmed yet; train with tv2tv or t2v'
       )
-    model = checkpoint.restore_model(
-      workdir, lambda key: model_lib.Tv2tv(run.model, rngs=nnx.Rngs(key))
-    )
+    if model is None:
+      model = checkpoint.restore_model(
+        workdir, lambda key: model_lib.Tv2tv(run.model, rngs=nnx.Rngs(key))
+      )
     self._film = _Film(workdir / 'vae', piece=_PIECE)
     metadata = latents_data.read_metadata(workdir)
     self.rate, self.step = metadata.rate, metadata.chunk_frames

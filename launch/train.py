@@ -18,23 +18,25 @@ Several datasets of one VAE and one tokenizer are mixed row by row:
 A run does not go on with other data than it began with, unless --reset_data is
 given: then config.data and config.sources.latents may be others, and the data
 begin anew.
+
+With `--config.train.show_every=N`, DIR/pictures gets short stories every so
+many steps; with `--profile_steps=10,14`, DIR/profile a trace for xprof; with
+`--tensorboard`, DIR/tensorboard curves. SIGTERM saves after the step at hand
+and ends with status 0, ctrl-C with 130. A run that stands still writes its
+stacks to DIR/stacks-PROCESS.txt and ends with status 75: run the command again.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 import dataclasses
-import functools
 import json
-import math
 import pathlib
 import shutil
+import tempfile
 from typing import Any
 
 from absl import flags
 from flax import nnx
 import jax
-import jax.numpy as jnp
-from ml_collections import config_flags
-import numpy as np
 
 from configs import schema
 from data_pipelines import corpus as corpus_lib
@@ -44,33 +46,34 @@ from data_pipelines import stream
 from data_pipelines import tokenize
 from data_pipelines.prepare import encoding
 from launch import run as run_lib
+from launch import shares
+from launch import showing
 from launch import storyteller
+from launch import training
 from launch import weights
+from launch.evaluation import judge as judge_lib
 from tv2tv_jax import config as config_lib
 from tv2tv_jax import sharding
-from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import feed
+from tv2tv_jax.train import flops
+from tv2tv_jax.train import leader
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import objective
+from tv2tv_jax.train import state as state_lib
 from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.tv2tv import model as model_lib
 from tv2tv_jax.vae import latents as latents_lib
 
-_CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'File of the configuration.', lock_config=True
-)
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
-_RESET_DATA = flags.DEFINE_bool(
-  'reset_data', False, 'Go on with other data, from their start.'
-)
-flags.mark_flags_as_required(['config', 'workdir'])
+flags.adopt_module_key_flags(training)
 
 
 def main(_) -> None:
   """Checks that the sources fit one another, then trains."""
-  run = config_lib.from_config_dict(schema.StoryRun, _CONFIG.value)
-  workdir = pathlib.Path(_WORKDIR.value)
+  run = config_lib.from_config_dict(schema.StoryRun, training.CONFIG.value)
+  workdir = pathlib.Path(training.WORKDIR.value)
+  extras = training.extras()
+  _check_layout(run)
   latents = _checked(run.sources)
   tokenizer = tokenize.load(run.sources.tokenizer)
   if tokenizer.vocab_size > run.model.vocabulary:
@@ -78,50 +81,70 @@ def main(_) -> None:
       f'{run.sources.tokenizer} has {tokenizer.vocab_size} pieces, more than '
       f'config.model.vocabulary = {run.model.vocabulary}'
     )
-  _, fingerprint = latents_lib.load(
-    pathlib.Path(run.sources.vae) / 'latents.json'
-  )
+  fingerprints = _fingerprints(run.sources)
   corpus = corpus_lib.Corpus(
     latents,
     run.data,
     special=tokenizer.special,
     span=run.model.span,
-    fingerprints=latents_data.Fingerprints(
-      vae=fingerprint, tokenizer=tokenize.fingerprint(run.sources.tokenizer)
-    ),
+    fingerprints=fingerprints,
     share=stream.Share.of(sharding.rows_here(run.data.batch), run.data.batch),
   )
   batches = corpus.train(seed=run.train.seed, weights=run.sources.weights)
   held_out = corpus.held_out(run.held_out)
-  if batches.left_out:
+  if batches.left_out and sharding.leads():
     print(f'{batches.left_out} clips fit no row and are left out')
   begin = None
   if run.sources.text_tower and not checkpoint.begun(workdir):
     begin = weights.beginning(pathlib.Path(run.sources.text_tower), run.model)
-  if _RESET_DATA.value:
-    _reset(run, workdir)
+  if training.RESET_DATA.value:
+    leader.does(lambda: _reset(run, workdir))
   workdir_lib.claim(workdir, run)
   _keep(run, latents[0], workdir)
-  loss = functools.partial(objective.objective, plan=stories_lib.plan(run.data))
+  lesson = objective.lesson(
+    run.objective, run.rates, plan=stories_lib.plan(run.data)
+  )
   state = loop.train(
     lambda key: model_lib.Tv2tv(run.model, rngs=nnx.Rngs(key)),
-    functools.partial(loss, config=run.objective),
-    feed.Data(batches, _recipe(run, latents), _RESET_DATA.value),
+    lesson,
+    feed.Data(batches, _recipe(run, latents), training.RESET_DATA.value),
     run.train,
     workdir,
-    evaluate=_judge(run, loss, held_out),
+    evaluate=judge_lib.judge(run, lesson, held_out),
+    show=showing.stories(workdir) if run.train.show_every else None,
     begin=begin,
+    fingerprints={
+      **fingerprints._asdict(),
+      **training.fields(run.model, 'config.model'),
+    },
+    cost=flops.cost(
+      run.model,
+      rows=run.data.batch,
+      chunks=run.data.chunks,
+      text_length=run.data.text_length,
+    ),
+    **extras,
   )
   batches.close()
-  report = workdir / 'report.json'
-  if not report.exists():
-    figures = {
-      'steps': int(state.step),
-      'parameters': sum(leaf.size for leaf in jax.tree.leaves(state.model)),
-      'peak_memory_bytes': run_lib.peak_memory(),
-    }
-    workdir_lib.write_whole(report, json.dumps(figures, indent=2) + '\n')
-  print(f'{workdir}: trained, {int(state.step)} steps')
+  leader.does(lambda: _report(state, workdir))
+  if sharding.leads():
+    print(f'{workdir}: trained, {int(state.step)} steps')
+
+
+def _check_layout(run: schema.StoryRun) -> None:
+  """ValueError unless devices can share out rows and what is in them."""
+  data, rows = run.data, run.train.accumulate
+  shares.check('config.data.batch', data.batch, 'batch', rows)
+  for name in ('text_length', 'chunks'):
+    shares.check(f'config.data.{name}', getattr(data, name), 'length')
+
+
+def _fingerprints(sources: schema.Sources) -> latents_data.Fingerprints:
+  """The VAE and the tokenizer that the latents must be of."""
+  _, vae = latents_lib.load(pathlib.Path(sources.vae) / 'latents.json')
+  return latents_data.Fingerprints(
+    vae=vae, tokenizer=tokenize.fingerprint(sources.tokenizer)
+  )
 
 
 def _checked(sources: schema.Sources) -> list[str]:
@@ -166,11 +189,23 @@ def _reset(run: schema.StoryRun, workdir: pathlib.Path) -> None:
 
 def _keep(run: schema.StoryRun, latents: str, workdir: pathlib.Path) -> None:
   """Copies into the workdir what telling stories needs beside the model."""
-  metadata = pathlib.Path(latents) / latents_data.METADATA
-  tokenizer = tokenize.find(run.sources.tokenizer)
+  leader.does(lambda: _copy(run.sources, latents, workdir))
+  starts = workdir / storyteller.STARTS
+  if leader.decides(starts.exists()):
+    return
+  # All read the VAE, for Orbax waits for all; one keeps what it shows.
+  mesh = sharding.make_mesh(devices=jax.local_devices()[:1])
+  with tempfile.TemporaryDirectory() as aside, jax.set_mesh(mesh):
+    path = starts if sharding.leads() else pathlib.Path(aside) / starts.name
+    storyteller.keep_starts(path, latents, workdir / 'vae')
+
+
+def _copy(sources: schema.Sources, latents: str, workdir: pathlib.Path) -> None:
+  """Keeps the tokenizer, the metadata of the latents, and their VAE."""
+  tokenizer = tokenize.find(sources.tokenizer)
   for name, source in (
     (f'tokenizer{tokenizer.suffix}', tokenizer),
-    (latents_data.METADATA, metadata),
+    (latents_data.METADATA, pathlib.Path(latents) / latents_data.METADATA),
   ):
     if not (workdir / name).exists():
       workdir_lib.write_whole(workdir / name, source.read_bytes())
@@ -178,55 +213,20 @@ def _keep(run: schema.StoryRun, latents: str, workdir: pathlib.Path) -> None:
   if not vae.exists():
     partial = workdir / '.vae.partial'
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(run.sources.vae, partial)
+    shutil.copytree(sources.vae, partial)
     partial.rename(vae)
-  starts = workdir / storyteller.STARTS
-  if not starts.exists():
-    storyteller.keep_starts(starts, latents, vae)
 
 
-def _judge(
-  run: schema.StoryRun, loss: Callable, batches: Iterable[Mapping[str, Any]]
-) -> Callable[[nnx.Module], Mapping[str, float]]:
-  """Losses on held-out stories: always the same ones, with the same noise.
-
-  They are means over all words and all chunks, however these share batches.
-  """
-  quiet = dataclasses.replace(run.objective, drop_words=0.0, flip=0.0)
-
-  @jax.jit
-  def judge(model, batch, key):
-    means = loss(model, batch, key, config=quiet)[1]
-    counts = _counts(batch, run.objective.film_start)
-    return {name: (means[name] * n, n) for name, n in counts.items()}
-
-  def evaluate(model: nnx.Module) -> dict[str, float]:
-    sums = {}
-    for i, batch in enumerate(batches):
-      parts = judge(model, sharding.put_batch(batch), jax.random.key(i))
-      for name, part in parts.items():
-        sums[name] = sums.get(name, 0.0) + np.array(part, np.float64)
-    # Where nothing counts, the mean is no number.
-    return {
-      f'held_out/{name}': total / count if count else math.nan
-      for name, (total, count) in sums.items()
+def _report(state: state_lib.TrainState, workdir: pathlib.Path) -> None:
+  """Writes how the run ended, once."""
+  path = workdir / 'report.json'
+  if not path.exists():
+    figures = {
+      'steps': int(state.step),
+      'parameters': sum(leaf.size for leaf in jax.tree.leaves(state.model)),
+      'peak_memory_bytes': run_lib.peak_memory(),
     }
-
-  return evaluate
-
-
-def _counts(
-  batch: Mapping[str, jax.Array], film_start: bool
-) -> dict[str, jax.Array]:
-  """How many words and how many chunks the losses of a batch are means of."""
-  filmed = jnp.sum(batch['chunk_story'] >= 0)
-  if not film_start:  # The first chunk of each story is given.
-    begins = (batch['kind'] == story_lib.Kind.PROMPT) & (batch['index'] == 0)
-    filmed -= jnp.sum(begins)
-  return {
-    'text': jnp.sum(batch['kind'] > story_lib.Kind.PROMPT),
-    'video': filmed,
-  }
+    workdir_lib.write_whole(path, json.dumps(figures, indent=2) + '\n')
 
 
 if __name__ == '__main__':

@@ -10,6 +10,10 @@ deviation of each latent channel, and the name of this VAE),
 run is left as it is. With `--config.weights=FOLDER`, a VAE that
 `launch.convert` wrote or the workdir of another run, training begins with its
 weights. Any field of the config can be set: `--config.a.b=v`.
+
+With `--config.train.show_every=N`, DIR/pictures gets held-out clips above their
+copies every so many steps; `--profile_steps`, `--tensorboard`, signals and exit
+statuses are those of `launch.train`. A VAE is small: it trains in one process.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +22,7 @@ import pathlib
 from typing import Any
 
 from absl import flags
-from ml_collections import config_flags
+import jax
 import numpy as np
 
 from data_pipelines import mixture
@@ -26,6 +30,9 @@ from data_pipelines import stream
 from data_pipelines.prepare import encoding
 from launch import clips as clips_lib
 from launch import run as run_lib
+from launch import shares
+from launch import showing
+from launch import training
 from launch import vae_report
 from launch import vae_start
 from tv2tv_jax import config as config_lib
@@ -38,27 +45,29 @@ from tv2tv_jax.train import state as state_lib
 from tv2tv_jax.train import vae as train_vae
 from tv2tv_jax.train import workdir as workdir_lib
 
-_CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'File of the configuration.', lock_config=True
-)
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
-_RESET_DATA = flags.DEFINE_bool(
-  'reset_data', False, 'Go on with other data, from their start.'
-)
-flags.mark_flags_as_required(['config', 'workdir'])
+flags.adopt_module_key_flags(training)
 
 _BATCH = 16  # clips at once, outside of training
 
 
 def main(_) -> None:
   """Trains, then measures."""
-  run = config_lib.from_config_dict(train_vae.VaeRun, _CONFIG.value)
-  workdir = pathlib.Path(_WORKDIR.value)
+  run = config_lib.from_config_dict(train_vae.VaeRun, training.CONFIG.value)
+  workdir = pathlib.Path(training.WORKDIR.value)
   if not run.data.records:
     raise ValueError(
       'config.data.records is empty: give the dataset that launch.record '
       'wrote, --config.data.records=DIR'
     )
+  if jax.process_count() > 1:
+    raise ValueError(
+      f'{jax.process_count()} processes: a VAE trains in one; give it all '
+      'devices of one machine'
+    )
+  shares.check('config.data.batch', run.data.batch, 'batch')
+  if run.data.images:
+    count = run.data.image_batch
+    shares.check('config.data.image_batch', count, 'batch')
   report_path = workdir / vae_report.NAME
   if report_path.exists():
     workdir_lib.claim(workdir, run)
@@ -101,13 +110,16 @@ def _trained(
   return loop.train(
     vae_start.init(run, _clips(run, 'train', data.components)),
     lesson,
-    feed.Data(batches, _recipe(run, parts), _RESET_DATA.value),
+    feed.Data(batches, _recipe(run, parts), training.RESET_DATA.value),
     run.train,
     workdir,
     evaluate=lambda model: vae_report.decibels(
       vae_report.copied(model.vae, held_out), held_out
     ),
+    show=showing.copies(workdir, held_out[0]),
     begin=begin,
+    fingerprints=training.fields(run.vae, 'config.vae'),
+    **training.extras(),
   )
 
 

@@ -15,8 +15,8 @@ from tv2tv_jax import config as config_lib
 from tv2tv_jax.interop import llama
 from tv2tv_jax.interop import llama_config
 from tv2tv_jax.interop import safetensors
-from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import vae_folder
+from tv2tv_jax.train import weights as weights_lib
 from tv2tv_jax.tv2tv import model as model_lib
 
 CHECKPOINT, MODEL, REPORT = vae_folder.WEIGHTS, 'model.json', 'report.json'
@@ -59,6 +59,6 @@ def beginning(
     }
 
   def begin(model: nnx.Module) -> nnx.Module:
-    return checkpoint.filled(model, folder / CHECKPOINT, source)
+    return weights_lib.filled(model, folder / CHECKPOINT, source)
 
   return begin

@@ -8,6 +8,7 @@ import sys
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
+import numpy as np
 import pytest
 
 from tv2tv_jax import sharding
@@ -39,6 +40,63 @@ def test_an_abstract_tree_has_the_layout_of_the_real_one(mesh):
   real = jax.jit(make)(jax.random.key(0))
   assert abstract.sharding.spec == real.sharding.spec
   assert (abstract.shape, abstract.dtype) == (real.shape, real.dtype)
+
+
+def test_a_mesh_that_does_not_divide_a_weight_is_named(mesh):
+  with pytest.raises(ValueError, match=r"'mlp' into \{'tensor': 2\}.* 7, of"):
+    sharding.place(jnp.ones((8, 7)), 'embed_in', 'mlp')
+
+
+@pytest.mark.parametrize(
+  'shape,sizes',
+  [
+    (None, (1, 8, 1, 1)),
+    ((2, -1), (2, 4, 1, 1)),
+    ((1, 2, 1, -1), (1, 2, 1, 4)),
+    ((-1,), (8, 1, 1, 1)),
+  ],
+)
+def test_what_is_left_may_be_left_out(shape, sizes):
+  assert sharding.make_mesh(shape).devices.shape == sizes
+
+
+@pytest.mark.parametrize(
+  'shape', [(3, -1), (-1, -1), (0, -1), (8, 2), (1, 8, 1, 1, 1), (-2, -4)]
+)
+def test_sizes_that_do_not_fit_are_named(shape):
+  with pytest.raises(ValueError, match='does not cover 8 devices'):
+    sharding.make_mesh(shape)
+
+
+class _Chip:
+  """A device of a slice."""
+
+  platform = 'cpu'
+  device_kind = 'chip'
+  process_index = 0
+
+  def __init__(self, number, slice_index):
+    self.id, self.slice_index = number, slice_index
+
+
+@pytest.mark.parametrize(
+  'shape,axis', [((2, 4), 0), ((4, 1, 2), 0), ((1, 4, 2), 1)]
+)
+def test_slices_are_crossed_along_the_outermost_axis(shape, axis):
+  """Devices that a slow network parts are never neighbours along another."""
+  chips = [_Chip(i, i // 4) for i in range(8)]
+  devices = sharding.make_mesh(shape, devices=chips).devices
+  halves = [
+    {chip.slice_index for chip in half.flat}
+    for half in np.split(devices, 2, axis=axis)
+  ]
+  assert halves in ([{0}, {1}], [{1}, {0}])
+
+
+def test_slices_that_do_not_divide_the_outermost_axis_are_named():
+  chips = [_Chip(i, i // 2) for i in range(6)]
+  with pytest.raises(ValueError, match='3 slices do not divide 2 devices'):
+    sharding.make_mesh((2, 3), devices=chips)
 
 
 def test_a_mesh_that_does_not_fit_is_named():

@@ -64,6 +64,7 @@ def config(**changes) -> model_lib.ModelConfig:
       blocks=(1, 1),
       attention_heads=2,
       time_features=16,
+      remat='none',
     ),
     video_init='random',
     dtype='float32',

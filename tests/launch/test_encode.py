@@ -61,12 +61,12 @@ def _write_vae(folder: pathlib.Path) -> None:
   )
   workdir_lib.claim(folder, run)
   trainee = train_vae.Trainee(run, rngs=nnx.Rngs(0))
-  nothing = jnp.zeros(())
-  state = state_lib.TrainState(jnp.int32(1), nothing, trainee, trainee, nothing)
+  step, zero = jnp.int32(1), jnp.zeros(())
+  state = state_lib.TrainState(step, zero, step, trainee, trainee, (zero,))
   data = grain.MapDataset.range(1).to_iter_dataset()
   with checkpoint.Checkpoints(folder, every=1, keep=1) as checkpoints:
     feed = feed_lib.Feed(feed_lib.data(iter(data)))
-    checkpoints.save(state, feed, last=True)
+    checkpoints.save(state, feed, step=1, last=True)
   latents_lib.save(folder / 'latents.json', _STATISTICS, 'chance')
 
 

@@ -1,18 +1,19 @@
-"""Evaluations are means over all words and all chunks, whatever the batches."""
+"""Held-out losses are means over all words and chunks, whatever the batches."""
 
 import dataclasses
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from configs import doom
 from configs import schema
-from launch import train
+from launch.evaluation import judge as judge_lib
 from tests import tiny
 from tv2tv_jax import config as config_lib
 from tv2tv_jax.interleave import story as story_lib
+from tv2tv_jax.train import accumulate
 from tv2tv_jax.train import objective
+from tv2tv_jax.train import step as step_lib
 
 _OTHER = story_lib.Story((5,), ((), (6, 7, 8), ()), False)
 _ROWS = [
@@ -34,36 +35,37 @@ def _run(**changes) -> schema.StoryRun:
 def _batches(size: int):
   """The rows, side by side in batches that are filled up with padding."""
   rows = _ROWS + (-len(_ROWS) % size) * [[]]
+  latents = np.zeros((len(rows), 5, 4, 4, 3), np.float32)
+  latents[: len(_ROWS)] = tiny.latents(0, len(_ROWS))
   return [
     {
-      **tiny.row(*rows[i : i + size])._asdict(),
-      'latents': tiny.latents(0, size),
+      **_arrays(tiny.row(*rows[i : i + size])),
+      'latents': latents[i : i + size],
     }
     for i in range(0, len(rows), size)
   ]
 
 
-def _loss(model, batch, key, *, config):
+def _arrays(row: story_lib.Row) -> dict[str, np.ndarray]:
+  """The fields of a row as a pipeline gives them."""
+  return {name: np.asarray(value) for name, value in row._asdict().items()}
+
+
+def _places(model, exercise, key, progress):
   """Means over what counts, of numbers that only their places decide."""
-  story = batch['chunk_story']
-  again = jnp.concatenate([story[:, :1] - 9, story[:, :-1]], axis=1) == story
-  learned = (story >= 0) & (again | config.film_start)
   parts = {
-    'text': (batch['tokens'], batch['kind'] > story_lib.Kind.PROMPT),
-    'video': (batch['chunk_index'], learned),
+    'text': (exercise.following, exercise.said),
+    'video': (exercise.noisy.index, exercise.filmed),
   }
   return 0.0, {
-    name: jnp.sum(values * counted) / jnp.maximum(1, jnp.sum(counted))
+    name: accumulate.Mean((values * counted).sum(), counted.sum())
     for name, (values, counted) in parts.items()
   }
 
 
 @pytest.mark.parametrize('film_start', [False, True])
-def test_batches_change_no_figure(film_start):
-  run = _run(film_start=film_start)
-  figures = [train._judge(run, _loss, _batches(n))(None) for n in (1, 2, 5, 8)]
-  for one in figures:
-    assert one == pytest.approx(figures[2])
+def test_what_counts_is_counted_once(film_start):
+  run, lesson = _run(film_start=film_start), step_lib.Lesson(_places)
   row = tiny.row(*_ROWS)
   chunks = row.chunk_story >= 0
   if not film_start:
@@ -73,26 +75,25 @@ def test_batches_change_no_figure(film_start):
     'held_out/text': float(row.tokens[row.kind > story_lib.Kind.PROMPT].mean()),
     'held_out/video': float(row.chunk_index[chunks].mean()),
   }
-  assert figures[0] == pytest.approx(wanted)
+  for size in (2, 5):
+    figures = judge_lib.judge(run, lesson, _batches(size))(None)
+    assert figures == pytest.approx(wanted)
 
 
-def test_padding_changes_no_loss():
-  """A row of nothing weighs nothing and poisons nothing."""
-  model, run = tiny.model(), _run()
-  rows = [[tiny.STORY], [_OTHER]]
-  told = tiny.latents(0, 2)
-  one, two = (
-    train._judge(run, objective.objective, [batch])(model)
-    for batch in (
-      {
-        **tiny.row(*rows, *rows)._asdict(),
-        'latents': jnp.concatenate([told, told]),
-      },
-      {
-        **tiny.row(*rows, [], [])._asdict(),
-        'latents': jnp.concatenate([told, 0 * told]),
-      },
-    )
+def test_batches_change_no_figure():
+  """Rows have their own noise, and a row of nothing weighs nothing."""
+  model, run = tiny.model(depth=1), _run()
+  lesson = objective.lesson(run.objective)
+  one, other = (
+    judge_lib.judge(run, lesson, _batches(size))(model) for size in (2, 8)
   )
-  assert one['held_out/text'] == pytest.approx(two['held_out/text'], rel=1e-5)
-  assert np.isfinite(two['held_out/video'])
+  assert all(map(np.isfinite, one.values()))
+  assert {'held_out/text/eos', 'held_out/video/t3'} <= one.keys()
+  assert other == pytest.approx(one, rel=1e-6)
+
+
+def test_where_nothing_counts_there_is_no_number():
+  lesson = step_lib.Lesson(_places)
+  nothing = [{**_arrays(tiny.row([])), 'latents': np.zeros((1, 5, 4, 4, 3))}]
+  figures = judge_lib.judge(_run(), lesson, nothing)(None)
+  assert np.isnan(figures['held_out/text'])

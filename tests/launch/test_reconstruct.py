@@ -18,6 +18,7 @@ from tv2tv_jax.evaluate import pictures
 from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import vae as train_vae
 from tv2tv_jax.train import vae_folder
+from tv2tv_jax.train import weights
 from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.vae import stream as stream_lib
 
@@ -45,7 +46,7 @@ def folder(tmp_path_factory):
   vae, run = small.new(small.FOLDS), train_vae.VaeRun(vae=small.FOLDS)
   workdir_lib.claim(folder / 'vae', run)
   numbers = {k: np.asarray(v) for k, v in checkpoint.named(vae).items()}
-  checkpoint.write_parts(folder / 'vae' / 'weights', iter([numbers]))
+  weights.write_parts(folder / 'vae' / 'weights', iter([numbers]))
   for name, size in (('a', (24, 50, 64)), ('b', (9, 48, 64))):
     (folder / name).mkdir()
     _write(folder / name / 'film.mp4', _noise(*size))

@@ -144,7 +144,7 @@ def test_the_demo_takes_one_argument(tmp_path):
   assert done.stderr.startswith('usage:')
 
 
-_STAGES = ['record', 'tokenize', 'vae', 'encode', 'train', 'evaluate']
+_STAGES = ['record', 'tokenize', 'vae', 'encode', 'train', 'obedience']
 
 
 def test_the_demo_does_no_stage_twice(tmp_path):
@@ -174,7 +174,7 @@ def test_the_demo_goes_on_where_it_stopped(tmp_path):
   ran = (clone / 'ran').read_text().split()
   assert ran.count('launch.record') == 1
   assert ran.count('launch.encode') == 2
-  assert ran[-1] == 'launch.evaluate'
+  assert ran[-1] == 'launch.obedience'
 
 
 def test_two_demos_do_not_share_a_folder(tmp_path):

@@ -9,7 +9,7 @@ from packaging import version as version_lib
 from tests.laws import tree
 
 # Extras that some of the code imports; all else is among the dependencies.
-_EXTRAS = ('corpora', 'beam')
+_EXTRAS = ('corpora', 'beam', 'tensorboard')
 # What PyTorch brings where it is built for CUDA: no machine needs it.
 _CUDA = ('cuda-', 'nvidia-', 'triton')
 
@@ -85,7 +85,7 @@ def test_what_extras_bring_is_imported_by_name_alone():
   ):
     needing |= more
   rooms = {name.split('/')[0] for name in needing}
-  assert rooms == {'data_pipelines'}, sorted(needing)
+  assert rooms == {'data_pipelines', 'tv2tv_jax'}, sorted(needing)
 
 
 def _brought(package):

@@ -15,6 +15,7 @@ import pytest
 from tv2tv_jax import sharding
 from tv2tv_jax.nn import dense
 from tv2tv_jax.train import checkpoint
+from tv2tv_jax.train import clock as clock_lib
 from tv2tv_jax.train import feed
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import metrics as metrics_lib
@@ -123,20 +124,13 @@ def test_a_time_limit_ends_the_run_with_a_finished_schedule(
   """Whatever the machine: by a clock that advances when it is looked at."""
   ticks = itertools.count()
   clock = types.SimpleNamespace(monotonic=lambda: next(ticks) / 100)
-  monkeypatch.setattr(loop, 'time', clock)
+  monkeypatch.setattr(clock_lib, 'time', clock)
   config = dataclasses.replace(_CONFIG, steps=10**9, minutes=1 / 60)
   state = _train(tmp_path, config=config)
   assert float(state.progress) == 1.0
-  rates = [r['rate'] for r in metrics_lib.read(tmp_path / 'metrics.jsonl')]
+  records = metrics_lib.read(tmp_path / 'metrics.jsonl')
+  rates = [r['rate'] for r in records if 'rate' in r]
   assert rates[-1] < 0.2 * config.optimizer.rate < max(rates)
-
-
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
-  config = dataclasses.replace(
-    _CONFIG, optimizer=optimizer_lib.OptimizerConfig(rate=float('inf'))
-  )
-  with pytest.raises(FloatingPointError, match=r'the loss of step'):
-    _train(tmp_path, config=config)
 
 
 def test_the_compiler_is_told_what_a_lesson_says(tmp_path):
@@ -152,13 +146,13 @@ def test_waiting_for_the_compiler_is_no_training(tmp_path, monkeypatch):
     shapes.map(lambda rows: {'x': np.zeros((rows, 8), 'f4')}).to_iter_dataset()
   )
   paused = []
-  count = loop._Clock.paused
+  count = clock_lib.Clock.paused
 
   def noted(clock):
     paused.append(clock)
     return count(clock)
 
-  monkeypatch.setattr(loop._Clock, 'paused', noted)
+  monkeypatch.setattr(clock_lib.Clock, 'paused', noted)
   _train(tmp_path, batches=batches)
   assert len(paused) == 2
 

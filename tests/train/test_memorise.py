@@ -9,7 +9,6 @@ import pytest
 from tests import tiny
 from tv2tv_jax.train import objective
 from tv2tv_jax.train import optimizer
-from tv2tv_jax.train import state as state_lib
 from tv2tv_jax.train import step as step_lib
 
 _STEPS = 600
@@ -17,6 +16,7 @@ _STEPS = 600
 _CONFIG = objective.ObjectiveConfig(
   drop_words=0.0, flip=0.0, time_mean=-1.0, time_deviation=1.0
 )
+_LESSON = objective.lesson(_CONFIG)
 
 
 _ADAM = optimizer.OptimizerConfig(
@@ -32,7 +32,7 @@ def _learn(model, batch):
   """The losses of text and of video, step by step."""
   take = functools.partial(
     step_lib.train_step,
-    loss=functools.partial(objective.objective, config=_CONFIG),
+    loss=_LESSON,
     optimizer=_ADAM,
     ema=0.9,
   )
@@ -42,7 +42,7 @@ def _learn(model, batch):
     state, metrics = take(state, batch, jax.random.key(0), progress)
     return state, (metrics['text'], metrics['video'])
 
-  state = state_lib.born(model, optimizer.direction(_ADAM))
+  state = step_lib.born(model, _LESSON, _ADAM)
   return jax.lax.scan(step, state, jnp.arange(_STEPS))[1]
 
 

@@ -13,6 +13,7 @@ from tv2tv_jax import sharding
 from tv2tv_jax.interleave import plan as plan_lib
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.train import dropout
+from tv2tv_jax.train import exercise
 from tv2tv_jax.train import objective
 
 _QUIET = objective.ObjectiveConfig(drop_words=0.0, flip=0.0)
@@ -43,26 +44,10 @@ def test_the_loss_is_the_weighted_sum():
 
 
 def test_the_prompt_is_not_learned():
-  """The gradient of the scores that predict prompt tokens is zero."""
   row = tiny.row(tiny.STORY)
-  gone = jnp.zeros(row.tokens.shape, bool)
-
-  def loss(logits):
-    return objective._text_loss(logits, row, gone)[0]
-
-  gradient = jax.grad(loss)(jnp.zeros((1, 24, 32)))
-  learned = np.abs(gradient[0]).sum(axis=-1) > 0
-  kinds = row.kind[0, 1:]
-  expected = np.append(kinds > story_lib.Kind.PROMPT, False)
-  np.testing.assert_array_equal(learned, expected)
-
-
-def test_cross_entropy_is_the_textbooks():
-  logits = jax.random.normal(jax.random.key(0), (5, 7))
-  targets = jnp.array([0, 6, 3, 3, 1])
-  expected = -jax.nn.log_softmax(logits)[jnp.arange(5), targets]
-  found = objective.cross_entropy(logits, targets)
-  np.testing.assert_allclose(found, expected, atol=1e-6)
+  said = exercise.prepared(_batch(tiny.STORY), jax.random.key(0), _QUIET).said
+  expected = np.append(row.kind[0, 1:] > story_lib.Kind.PROMPT, False)
+  np.testing.assert_array_equal(said[0], expected)
 
 
 def test_dropped_words_are_as_if_never_written():
@@ -127,25 +112,19 @@ def test_room_between_words_changes_no_loss():
 
 def test_stories_in_one_row_lose_what_they_lose_alone():
   """Token by token and chunk by chunk; no story predicts the next one."""
-  together = tiny.row(_PAIR, text_length=40, chunks=8)
-  counted = 0
-  for row in [tiny.row(story, text_length=40, chunks=8) for story in _PAIR]:
-    counted += _learned_tokens(row)
-  assert _learned_tokens(together) == counted
-  given = dataclasses.replace(_QUIET, film_start=False)
-  learned = objective._learned(together, given)
+  together = _exercise(_PAIR)
+  counted = sum(int(_exercise(story).said.sum()) for story in _PAIR)
+  assert int(together.said.sum()) == counted
   expected = [False, True, True, True, False, True, True, False]
-  np.testing.assert_array_equal(learned[0], expected)
+  np.testing.assert_array_equal(together.filmed[0], expected)
 
 
-def _learned_tokens(row):
-  """How many tokens of a row have a gradient."""
-  gone = jnp.zeros(row.tokens.shape, bool)
-  logits = jnp.zeros((*row.tokens.shape, 32))
-  total = jax.grad(lambda logits: objective._text_loss(logits, row, gone)[0])(
-    logits
-  )
-  return int((np.abs(total).sum(axis=-1) > 0).sum())
+def _exercise(stories):
+  """What is learned of one row, whose starting frames are given."""
+  row = tiny.row(stories, text_length=40, chunks=8)
+  batch = {**row._asdict(), 'latents': tiny.latents(0, 1, 8)}
+  given = dataclasses.replace(_QUIET, film_start=False)
+  return exercise.prepared(batch, jax.random.key(0), given)
 
 
 def test_words_dropped_in_one_story_move_no_other():

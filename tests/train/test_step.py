@@ -7,7 +7,6 @@ import pytest
 
 from tv2tv_jax.nn import norm
 from tv2tv_jax.train import optimizer
-from tv2tv_jax.train import state as state_lib
 from tv2tv_jax.train import step as step_lib
 
 _ADAM = optimizer.OptimizerConfig(rate=0.1, warmup=0, final=1.0)
@@ -23,7 +22,7 @@ def _step(lesson):
 
   @jax.jit
   def step(progress):
-    state = state_lib.born(norm.RmsNorm(4), optimizer.direction(_ADAM))
+    state = step_lib.born(norm.RmsNorm(4), lesson, _ADAM)
     state, metrics = step_lib.train_step(
       state._replace(progress=progress),
       jnp.array([1.0, 1.0, -1.0, -1.0]),
@@ -60,4 +59,47 @@ def test_factors_shorten_steps():
 
 @pytest.mark.parametrize('loss', [_loss, step_lib.Lesson(_loss)])
 def test_a_plain_loss_is_a_lesson(loss):
-  assert step_lib.lesson(loss) == step_lib.Lesson(_loss, None, None)
+  assert step_lib.lesson(loss) == step_lib.Lesson(_loss)
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_counted():
+  """It leaves all as it was but its number, its progress and the count."""
+  lesson = step_lib.Lesson(_loss)
+
+  @jax.jit
+  def steps(batches):
+    state = step_lib.born(norm.RmsNorm(4), lesson, _ADAM)
+    states = []
+    for batch in batches:
+      state, metrics = step_lib.train_step(
+        state,
+        batch,
+        jax.random.key(0),
+        state.progress + 0.1,
+        loss=lesson,
+        optimizer=_ADAM,
+        ema=0.9,
+      )
+      states.append((state, metrics['skipped']))
+    return states
+
+  good, bad = jnp.ones(4), jnp.array([1.0, jnp.nan, 1.0, 1.0])
+  states = steps([good, bad, bad * jnp.inf, good])
+  assert [int(state.step) for state, _ in states] == [1, 2, 3, 4]
+  assert [int(state.skipped) for state, _ in states] == [0, 1, 2, 0]
+  assert [float(told) for _, told in states] == [0, 1, 2, 0]
+  np.testing.assert_allclose(
+    [float(state.progress) for state, _ in states], [0.1, 0.2, 0.3, 0.4]
+  )
+  kept = [(s.model, s.ema, s.optimizer) for s, _ in states]
+  for later in kept[1:3]:
+    for a, b in zip(
+      jax.tree.leaves(kept[0]), jax.tree.leaves(later), strict=True
+    ):
+      np.testing.assert_array_equal(a, b)
+  assert (kept[3][0].scale[...] < kept[2][0].scale[...]).all()
+
+
+def test_a_loss_for_whole_batches_cannot_be_taken_in_parts():
+  with pytest.raises(ValueError, match=r'accumulate is 2.*whole batches only'):
+    list(_step(step_lib.Lesson(_loss, accumulate=2))(0.0))

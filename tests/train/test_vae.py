@@ -58,7 +58,11 @@ def test_a_tiny_vae_learns_moving_squares():
   )
   # The absolute error alone may settle on bare ground: most pixels are ground.
   weights = loss_lib.VaeLossConfig(absolute=0.0, squared=1.0, edges=0.1)
-  run = state.born(_started(), optimizer.direction(config))
+
+  def lesson(model, x, key, _):
+    return loss_lib.reconstruction(model, x, key, weights)[::2]
+
+  run = step.born(_started(), lesson, config)
   before = _decibels(run.model, frames)
   advance = jax.jit(
     lambda run, progress: step.train_step(
@@ -68,9 +72,7 @@ def test_a_tiny_vae_learns_moving_squares():
       progress,
       optimizer=config,
       ema=0.9,
-      loss=lambda model, x, key, _: loss_lib.reconstruction(
-        model, x, key, weights
-      )[::2],
+      loss=lesson,
     )
   )
   for at in range(100):
@@ -174,7 +176,7 @@ _DECAYING = optimizer.OptimizerConfig(rate=1e-2, warmup=0, weight_decay=0.1)
 def _born() -> state.TrainState:
   init = jax.jit(lambda key: loss_lib.Trainee(_GAME, rngs=nnx.Rngs(key)))
   trainee = init(jax.random.key(0, impl='rbg'))
-  return state.born(trainee, optimizer.direction(_DECAYING))
+  return step.born(trainee, loss_lib.lesson(_GAME), _DECAYING)
 
 
 @jax.jit

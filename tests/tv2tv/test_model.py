@@ -125,7 +125,8 @@ def test_a_coder_starts_without_velocity_and_sees_one_chunk(coder):
   @jax.jit
   def coded(coder, latents, t):
     tokens, kept = coder.tokens(latents, t)
-    return tokens.reshape(1, 5, 4, -1), coder.velocity(tokens, kept, t)
+    flat = tokens.reshape(1, 20, -1)
+    return tokens, coder.velocity(flat, kept, t)
 
   latents, t = tiny.latents(0, 1), jnp.full((1, 5), 0.4)
   key = jax.random.key(0, impl='rbg')

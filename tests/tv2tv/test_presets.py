@@ -42,10 +42,16 @@ def test_names_shapes_and_layouts_are_the_golden_ones(name, mesh):
 
 @pytest.mark.parametrize('mesh', [golden.MESH], indirect=True)
 @pytest.mark.parametrize('name', ['3b', '8b'])
-def test_no_large_tower_parameter_is_whole_on_every_device(name, mesh):
-  for key, leaf in golden.parameters(name).items():
-    if key.startswith('transformer.blocks') and math.prod(leaf.shape) > 2**20:
-      assert any(axis is not None for axis in leaf.sharding.spec), key
+def test_no_large_parameter_is_whole_on_every_device(name, mesh):
+  """All of more than a million numbers are split, by fsdp alone too."""
+  large = {
+    key: leaf.sharding.spec
+    for key, leaf in golden.parameters(name).items()
+    if math.prod(leaf.shape) > 10**6
+  }
+  assert {key.split('.')[0] for key in large} >= {'embedding', 'frames'}
+  for key, layout in large.items():
+    assert any('fsdp' in (axis or ()) for axis in layout), key
 
 
 def test_an_unknown_preset_is_named():

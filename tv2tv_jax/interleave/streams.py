@@ -5,11 +5,13 @@ them together. No gather, no scatter, no per-token modality mask; a stream that
 is absent costs nothing.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
+from tv2tv_jax import sharding
 from tv2tv_jax.interleave import timeline
 
 
@@ -46,3 +48,28 @@ def joined_places(*parts: timeline.Timeline | None) -> timeline.Timeline:
   return timeline.Timeline(
     *(jnp.concatenate(each, axis=1) for each in zip(*there, strict=True))
   )
+
+
+def woven(
+  parts: Sequence[Shaped[Array, '...']], axis: int = 1
+) -> Shaped[Array, '...']:
+  """Arrays of one shape as one: the first token of each, then the second.
+
+  So that a tower reads its streams at once, and no token leaves its device
+  where tokens are split over devices.
+  """
+  if len(parts) == 1:
+    return parts[0]
+  axis = axis % parts[0].ndim
+  return sharding.merged(jnp.stack(parts, axis=axis + 1), axis)
+
+
+def unwoven(
+  x: Shaped[Array, '...'], count: int, axis: int = 1
+) -> list[Shaped[Array, '...']]:
+  """The inverse of `woven`, of so many arrays."""
+  if count == 1:
+    return [x]
+  axis = axis % x.ndim
+  apart = sharding.unmerged(x, axis, x.shape[axis] // count)
+  return [jnp.take(apart, i, axis=axis + 1) for i in range(count)]

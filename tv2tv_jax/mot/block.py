@@ -8,15 +8,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from tv2tv_jax import sharding
 from tv2tv_jax.interleave import plan as plan_lib
 from tv2tv_jax.interleave import streams as streams_lib
 from tv2tv_jax.interleave import timeline
 from tv2tv_jax.mot import cache as cache_lib
 from tv2tv_jax.mot import tower
 from tv2tv_jax.nn import attention
+from tv2tv_jax.nn import flash
 from tv2tv_jax.nn import rope
 
 Streams = streams_lib.Streams
+_Group = tuple[str, ...]  # Names of streams that go through a tower together.
 _MODALITY = {'text': 'text', 'clean': 'video', 'noisy': 'video'}
 
 
@@ -25,24 +28,25 @@ class Glance(NamedTuple):
 
   Attributes:
     piece: which queries, and how many keys of text and clean video.
-    bias: added to their scores: keys of the cache, of text, of clean video.
+    seen: which keys of the cache, of text, of clean video: as what is added to
+      their scores, or as integers.
   """
 
   piece: plan_lib.Piece
-  bias: Float[Array, 'B Q S']
+  seen: Float[Array, 'B Q S'] | flash.Seen
 
 
 class Sight(NamedTuple):
   """Who sees whom, the same in every layer.
 
   Attributes:
-    turn: by which the queries and keys of each stream are turned.
+    turn: by which the queries and keys of each group of streams are turned.
     past: what each piece sees of cache, text and clean video. A noisy token
       also sees its own chunk, which needs no mask.
     chunks: noisy chunks of a row.
   """
 
-  turn: Streams
+  turn: dict[_Group, rope.Turn]
   past: tuple[Glance, ...]
   chunks: int
 
@@ -70,32 +74,46 @@ def sight(
   if all(part is None for part in (cached, places.text, places.clean)):
     raise ValueError('a noisy chunk needs a past: a cache, text or clean video')
   frequency = rope.frequencies(config.head_width, config.rope)
-  turn = Streams(
-    *(part and rope.turn(part.index, frequency) for part in places)
-  )
   lengths = Streams(*(part and part.index.shape[1] for part in places))
+  turn = {
+    group: rope.turn(
+      streams_lib.woven([getattr(places, name).index for name in group]),
+      frequency,
+    )
+    for group in _groups(lengths)
+  }
+  keys = jax.tree.map(lambda part: sharding.place(part, 'batch'), places)
+  if sharding.splits('length') or config.attention == 'flash':
+    plan = None  # Queries are cut by device, or by the engine.
   glances = []
   for piece in plan_lib.pieces(plan, lengths, chunks):
     queries = _rows(getattr(places, piece.stream), piece.begin, piece.end)
     text, clean = (
       part and _rows(part, 0, count)
       for part, count in (
-        (places.text, piece.text),
-        (places.clean, piece.clean),
+        (keys.text, piece.text),
+        (keys.clean, piece.clean),
       )
     )
-    seen = timeline.visible(
-      queries,
-      streams_lib.joined_places(cached, text, clean),
-      window=config.window,
-      sink=config.sink,
-    )
-    glances.append(Glance(piece, attention.bias(seen)))
+    past = streams_lib.joined_places(cached, text, clean)
+    glances.append(Glance(piece, _seen(config, queries, past)))
   return Sight(turn, tuple(glances), chunks)
+
+
+def _seen(
+  config: tower.MotConfig, queries: timeline.Timeline, past: timeline.Timeline
+) -> Float[Array, 'B Q S'] | flash.Seen:
+  """Which keys of the past queries see, as the engine wants to know it."""
+  if config.attention == 'flash':
+    return flash.Seen(queries.horizon, queries.story, past.index, past.story)
+  far = dict(window=config.window, sink=config.sink)
+  return attention.bias(timeline.visible(queries, past, **far))
 
 
 def _rows(places: timeline.Timeline, begin: int, end: int) -> timeline.Timeline:
   """Some tokens of a stream."""
+  if end - begin == places.index.shape[1]:
+    return places
   return timeline.Timeline(*(part[:, begin:end] for part in places))
 
 
@@ -103,6 +121,7 @@ class Block(nnx.Module):
   """One layer: a tower per modality and one global attention (paper)."""
 
   def __init__(self, config: tower.MotConfig, *, rngs: nnx.Rngs):
+    self.config = config
     self.text = tower.Tower(config, rngs=rngs)
     self.video = tower.Tower(config, rngs=rngs)
 
@@ -119,23 +138,21 @@ class Block(nnx.Module):
       sight: who sees whom.
       cached: keys and values of the past.
     """
-    brought = {}
-    for modality, members in self._by_tower(x).items():
-      tokens = streams_lib.joined(*(getattr(x, m) for m in members))
-      turns = zip(*(getattr(sight.turn, m) for m in members), strict=True)
-      turn = rope.Turn(*(streams_lib.joined(*each) for each in turns))
-      projected = getattr(self, modality).project(tokens, turn)
-      pieces = (jnp.split(a, _ends(x, members), axis=-2) for a in projected)
-      for member, *each in zip(members, *pieces, strict=True):
-        brought[member] = tower.Projected(*each)
-    attended = _attended(brought, sight, cached)
+    tokens, brought = {}, {}
+    for group, turn in sight.turn.items():
+      tokens[group] = streams_lib.woven([getattr(x, name) for name in group])
+      projected = self._tower(group).project(tokens[group], turn)
+      pieces = (streams_lib.unwoven(a, len(group), axis=-2) for a in projected)
+      for name, *each in zip(group, *pieces, strict=True):
+        brought[name] = tower.Projected(*each)
+    brought = _with_whole_keys(brought)
+    attended = self._attended(brought, sight, cached)
     out = {}
-    for modality, members in self._by_tower(x).items():
-      tokens = streams_lib.joined(*(getattr(x, m) for m in members))
-      heads = _together(*(attended[m] for m in members))
-      tokens = getattr(self, modality).finish(tokens, heads)
-      pieces = jnp.split(tokens, _ends(x, members), axis=1)
-      out |= dict(zip(members, pieces, strict=True))
+    for group in sight.turn:
+      heads = streams_lib.woven([attended[name] for name in group], axis=-2)
+      after = self._tower(group).finish(tokens[group], heads)
+      pieces = streams_lib.unwoven(after, len(group))
+      out |= dict(zip(group, pieces, strict=True))
     clean = [brought[name] for name in ('text', 'clean') if name in brought]
     memory = clean and cache_lib.Memory(
       _together(*(each.key for each in clean)),
@@ -143,68 +160,103 @@ class Block(nnx.Module):
     )
     return Streams(**out), memory or None
 
-  def _by_tower(self, x: Streams) -> dict[str, list[str]]:
-    """Names of the streams that are there, for each modality."""
-    towers = {}
-    for name in x.present:
-      towers.setdefault(_MODALITY[name], []).append(name)
-    return towers
+  def _attended(
+    self,
+    brought: dict[str, tower.Projected],
+    sight: Sight,
+    cached: cache_lib.Memory | None,
+  ) -> dict[str, Float[Array, 'B K G L H']]:
+    """Attention of every stream: to the clean past; if noisy, to its chunk."""
+    parts = {name: [] for name in brought}
+    for piece, seen in sight.past:
+      query = brought[piece.stream].query
+      if piece.end - piece.begin < query.shape[-2]:
+        query = query[..., piece.begin : piece.end, :]
+      keys, values = [], []
+      if cached is not None:
+        keys.append(cached.key.astype(query.dtype))
+        values.append(cached.value.astype(query.dtype))
+      for name in ('text', 'clean'):
+        if name in brought:
+          count = getattr(piece, name)
+          keys.append(brought[name].key[..., :count, :])
+          values.append(brought[name].value[..., :count, :])
+      part = self._engine(query, _together(*keys), _together(*values), seen)
+      parts[piece.stream].append(part)
+    attended = {}
+    for name, pieces in parts.items():
+      past = attention.Part(
+        _together(*(piece.mean for piece in pieces)),
+        streams_lib.joined(*(piece.weight for piece in pieces), axis=-1),
+      )
+      groups = [past]
+      if name == 'noisy':
+        own = self._engine(
+          *(_in_chunks(each, sight.chunks) for each in brought[name])
+        )
+        groups.append(_in_a_row(own))
+      attended[name] = attention.merged(groups)
+    return attended
+
+  def _engine(
+    self,
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    seen: jax.Array | flash.Seen | None = None,
+  ) -> attention.Part:
+    """Attention of queries to the keys that they see, by the engine."""
+    if self.config.attention == 'dense':
+      return attention.attended(query, key, value, seen)
+    far = dict(window=self.config.window, sink=self.config.sink)
+    return flash.engine(query, key, value, seen, **far)
+
+  def _tower(self, group: _Group) -> tower.Tower:
+    """The tower of a group of streams."""
+    return getattr(self, _MODALITY[group[0]])
 
 
-def _ends(x: Streams, members: list[str]) -> list[int]:
-  """Where to cut a tower's tokens back into its streams."""
-  lengths = [getattr(x, member).shape[1] for member in members]
-  return [sum(lengths[: i + 1]) for i in range(len(lengths) - 1)]
+def _groups(lengths: Streams) -> list[_Group]:
+  """The streams that are there; those of one tower and one length together."""
+  groups = {}
+  for name in lengths.present:
+    key = _MODALITY[name], getattr(lengths, name)
+    groups[key] = (*groups.get(key, ()), name)
+  return list(groups.values())
+
+
+def _with_whole_keys(
+  brought: dict[str, tower.Projected],
+) -> dict[str, tower.Projected]:
+  """Keys and values of the past on every device that shares their row."""
+  if not sharding.splits('length'):
+    return brought
+  axes = ('batch', 'heads', None, 'head_dim')
+  return {
+    name: each
+    if name == 'noisy'
+    else each._replace(
+      key=sharding.place(each.key, *axes),
+      value=sharding.place(each.value, *axes),
+    )
+    for name, each in brought.items()
+  }
 
 
 # Arrays of heads, `... L H`, one after another along the tokens.
 _together = functools.partial(streams_lib.joined, axis=-2)
 
 
-def _attended(
-  brought: dict[str, tower.Projected],
-  sight: Sight,
-  cached: cache_lib.Memory | None,
-) -> dict[str, Float[Array, 'B K G L H']]:
-  """Attention of every stream: to the clean past; if noisy, to its chunk."""
-  parts = {name: [] for name in brought}
-  for piece, bias in sight.past:
-    query = brought[piece.stream].query[..., piece.begin : piece.end, :]
-    keys, values = [], []
-    if cached is not None:
-      keys.append(cached.key.astype(query.dtype))
-      values.append(cached.value.astype(query.dtype))
-    for name in ('text', 'clean'):
-      if name in brought:
-        count = getattr(piece, name)
-        keys.append(brought[name].key[..., :count, :])
-        values.append(brought[name].value[..., :count, :])
-    parts[piece.stream].append(
-      attention.attended(query, _together(*keys), _together(*values), bias)
-    )
-  attended = {}
-  for name, pieces in parts.items():
-    past = attention.Part(
-      _together(*(piece.mean for piece in pieces)),
-      jnp.concatenate([piece.weight for piece in pieces], axis=-1),
-    )
-    if name == 'noisy':
-      past = [past, _own_chunk(brought[name], sight.chunks)]
-    else:
-      past = [past]
-    attended[name] = attention.merged(past)
-  return attended
+def _in_chunks(x: jax.Array, chunks: int) -> jax.Array:
+  """Chunks beside rows: `B K (G) N P H` becomes `B N K (G) P H`."""
+  return jnp.moveaxis(sharding.unmerged(x, x.ndim - 2, chunks), -3, 1)
 
 
-def _own_chunk(noisy: tower.Projected, chunks: int) -> attention.Part:
-  """Each chunk attends to itself, in both directions."""
-
-  def split(x: jax.Array) -> jax.Array:
-    """Chunks beside rows: `B K (G) N P H` becomes `B N K (G) P H`."""
-    x = x.reshape(*x.shape[:-2], chunks, -1, x.shape[-1])
-    return jnp.moveaxis(x, -3, 1)
-
-  part = attention.attended(*(split(each) for each in noisy))
-  mean = jnp.moveaxis(part.mean, 1, -3).reshape(noisy.query.shape)
+def _in_a_row(part: attention.Part) -> attention.Part:
+  """The inverse of `_in_chunks`."""
+  mean = jnp.moveaxis(part.mean, 1, -3)
   weight = jnp.moveaxis(part.weight, 1, -2)
-  return attention.Part(mean, weight.reshape(*weight.shape[:-2], -1))
+  return attention.Part(
+    sharding.merged(mean, mean.ndim - 3),
+    sharding.merged(weight, weight.ndim - 2),
+  )

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from tv2tv_jax.nn import dense
 from tv2tv_jax.nn import feed_forward
 from tv2tv_jax.nn import norm
+from tv2tv_jax.nn import remat as remat_lib
 from tv2tv_jax.nn import rope as rope_lib
 
 
@@ -29,7 +30,9 @@ class MotConfig:
       do not; small models learn faster with it (choice, see DECISIONS.md).
     window: places of the timeline that a token looks back on; 0: all.
     sink: first places of a story that stay in sight behind the window.
-    remat: what the backward pass computes again: `none` or each `layer`.
+    attention: its engine: `dense` has a piece's scores in memory; `flash`, for
+      long rows, has none on a TPU, and computes them twice elsewhere.
+    remat: what the backward pass computes again, see `nn.remat`.
     unroll: layers of one iteration of the compiled loop.
   """
 
@@ -43,7 +46,8 @@ class MotConfig:
   query_key_norm: bool = False
   window: int = 0
   sink: int = 0
-  remat: Literal['none', 'layer'] = 'layer'
+  attention: Literal['dense', 'flash'] = 'dense'
+  remat: remat_lib.Remat = 'layer'
   unroll: int = 1
 
 
@@ -94,11 +98,12 @@ class Tower(nnx.Module):
     if self.config.query_key_norm:
       query = norm.unit_rms(query).astype(x.dtype)
       key = norm.unit_rms(key).astype(x.dtype)
-    return Projected(
+    projected = Projected(
       jnp.moveaxis(rope_lib.rotated(query, turn), 1, 3),
       jnp.moveaxis(rope_lib.rotated(key, turn), 1, 2),
       jnp.moveaxis(value, 1, 2),
     )
+    return Projected(*(remat_lib.named(x, 'projected') for x in projected))
 
   def finish(
     self, x: Float[Array, 'B L D'], attended: Float[Array, 'B K G L H']
@@ -106,4 +111,5 @@ class Tower(nnx.Module):
     """The residual stream after attention and feed-forward."""
     attended = jnp.moveaxis(attended, 3, 1).astype(x.dtype)
     x = x + self.output(attended, 'batch', 'length', 'embed')
+    x = remat_lib.named(x, 'middle')
     return x + self.feed_forward(self.feed_forward_norm(x))

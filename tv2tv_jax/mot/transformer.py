@@ -9,6 +9,7 @@ from tv2tv_jax.mot import block
 from tv2tv_jax.mot import cache as cache_lib
 from tv2tv_jax.mot import tower
 from tv2tv_jax.nn import norm
+from tv2tv_jax.nn import remat
 from tv2tv_jax.nn import stack
 
 Streams = streams_lib.Streams
@@ -54,10 +55,9 @@ class MixtureOfTransformers(nnx.Module):
       x: Streams, scanned: tuple[block.Block, cache_lib.Memory | None]
     ) -> tuple[Streams, cache_lib.Memory | None]:
       blk, memory = scanned
-      return blk(x, sight, memory)
+      return blk(remat.named(x, 'layer'), sight, memory)
 
-    if self.config.remat == 'layer':
-      layer = jax.checkpoint(layer, prevent_cse=False)
+    layer = remat.rematerialised(layer, self.config.remat)
     scanned = (self.blocks, cache and cache.memory)
     x, memory = jax.lax.scan(layer, x, scanned, unroll=self.config.unroll)
     norms = Streams(self.text_norm, self.video_norm, self.video_norm)

@@ -19,8 +19,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-# Finite, so that a query that sees nothing (padding) stays free of NaN.
-_UNSEEN = -1e30
+from tv2tv_jax import sharding
+
+# The score of what is not seen. Finite, so that a query that sees nothing
+# (padding) stays free of NaN.
+UNSEEN = -1e30
 
 
 class Part(NamedTuple):
@@ -37,7 +40,7 @@ class Part(NamedTuple):
 
 def bias(mask: Bool[Array, '... Q S']) -> Float[Array, '... Q S']:
   """What to add to scores so that only keys under `mask` are seen."""
-  return jnp.where(mask, 0.0, _UNSEEN)
+  return jnp.where(mask, 0.0, UNSEEN)
 
 
 def attended(
@@ -55,11 +58,13 @@ def attended(
     bias: added to the scores, for all heads alike; fp32.
   """
   # Heads that share a key as more queries: each product has one batch axis
-  # less, and XLA no scores to copy.
+  # less, and XLA no scores to copy. Queries that are split keep their axis.
   shape = query.shape[:-1]
-  query = query.reshape(*shape[:-2], -1, query.shape[-1])
+  groups = 'gq' if sharding.splits('length') else 'q'
+  if groups == 'q':
+    query = query.reshape(*shape[:-2], -1, query.shape[-1])
   scores = jnp.einsum(
-    '...qh,...sh->...qs',
+    f'...{groups}h,...sh->...{groups}s',
     query * query.shape[-1] ** -0.5,
     key,
     preferred_element_type=jnp.float32,
@@ -71,7 +76,7 @@ def attended(
   exponents = jnp.exp(scores - largest)
   total = exponents.sum(axis=-1)
   mean = jnp.einsum(
-    '...qs,...sh->...qh',
+    f'...{groups}s,...sh->...{groups}h',
     exponents.astype(value.dtype),
     value,
     preferred_element_type=jnp.float32,

@@ -14,7 +14,8 @@ class Conv2d(nnx.Module):
   """A convolution of pictures with zeros around them.
 
   The kernel is drawn from a normal of variance `scale**2 / fan_in`, the bias
-  starts at zero; both are replicated.
+  starts at zero. `axis` is the logical axis of the input channels, by which the
+  kernel may be shared out; the bias is replicated.
   """
 
   def __init__(
@@ -26,15 +27,17 @@ class Conv2d(nnx.Module):
     rngs: nnx.Rngs,
     stride: int = 1,
     scale: float = 1.0,
+    axis: str | None = None,
   ):
     shape = (*kernel, inputs, outputs)
     self.stride = stride
-    self.kernel = nnx.Param(normal_kernel(rngs, shape, scale))
+    self.kernel = nnx.Param(normal_kernel(rngs, shape, scale, axis))
     self.bias = nnx.Param(sharding.place(jnp.zeros(outputs)))
 
   def __call__(self, x: Float[Array, '... Y X I']) -> Float[Array, '... V U O']:
     """Convolves `x`; `V, U` are `Y, X` divided by the stride, rounded up."""
-    y = convolve(x, self.kernel[...], self.stride)
+    kernel = sharding.gathered(self.kernel[...].astype(x.dtype))
+    y = convolve(x, kernel, self.stride)
     return y + self.bias[...].astype(x.dtype)
 
 
@@ -44,7 +47,7 @@ def convolve(
   stride: int = 1,
 ) -> Float[Array, '... V U O']:
   """`x` convolved with `kernel`, padded with zeros to keep its size."""
-  pictures = x.reshape(-1, *x.shape[-3:])
+  pictures = sharding.folded(x, 3)
   y = jax.lax.conv_general_dilated(
     pictures,
     kernel.astype(x.dtype),
@@ -56,14 +59,14 @@ def convolve(
 
 
 def normal_kernel(
-  rngs: nnx.Rngs, shape: tuple[int, ...], scale: float
+  rngs: nnx.Rngs, shape: tuple[int, ...], scale: float, axis: str | None = None
 ) -> Float[Array, '...']:
-  """A replicated kernel `[..., inputs, outputs]` of variance `1 / fan_in`."""
+  """A kernel `[..., inputs, outputs]` of variance `scale**2 / fan_in`."""
   fan_in = 1
   for size in shape[:-1]:
     fan_in *= size
   kernel = scale * fan_in**-0.5 * jax.random.normal(rngs.params(), shape)
-  return sharding.place(kernel)
+  return sharding.place(kernel, *(None,) * (len(shape) - 2), axis, None)
 
 
 def compiler_options() -> dict[str, str]:

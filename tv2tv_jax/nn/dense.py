@@ -34,7 +34,7 @@ class Dense(nnx.Module):
     ]
     deviation = scale * math.prod(contracted) ** -0.5
     kernel = deviation * jax.random.normal(rngs.params(), shape)
-    self.equation = equation
+    self.equation, self.axes = equation, axes
     self.kernel = nnx.Param(sharding.place(kernel, *axes))
 
   def __call__(
@@ -44,9 +44,9 @@ class Dense(nnx.Module):
 
     Without them its layout follows from the operands.
     """
-    kernel = self.kernel[...].astype(x.dtype)
+    kernel = sharding.gathered(self.kernel[...].astype(x.dtype), *self.axes)
     kept = _shared_prefix(self.equation)
-    if not axes or kept < 2:
+    if not axes or kept < 2 or sharding.splits('length'):
       layout = sharding.spec(*axes) if axes else None
       return jnp.einsum(self.equation, x, kernel, out_sharding=layout)
     # As one axis: XLA's CPU compiler takes three times as long over two, and

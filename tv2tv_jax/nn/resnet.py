@@ -23,7 +23,8 @@ class ResidualBlock(nnx.Module):
   """`x + f(x)`, each picture on its own, steered by a vector if it has one.
 
   With `condition` features, `f` scales and shifts its inner features by a
-  linear map of the condition that starts at zero (FiLM, as in ADM).
+  linear map of the condition that starts at zero (FiLM, as in ADM). `axis` is
+  the logical axis by which weights may be shared out.
   """
 
   def __init__(
@@ -33,22 +34,24 @@ class ResidualBlock(nnx.Module):
     *,
     rngs: nnx.Rngs,
     condition: int = 0,
-    last: float = _LAST,
+    axis: str | None = None,
   ):
     self.norm_in = norm.RmsNorm(inputs)
-    self.conv_in = conv.Conv2d(inputs, outputs, rngs=rngs)
+    self.conv_in = conv.Conv2d(inputs, outputs, rngs=rngs, axis=axis)
     self.norm_out = norm.RmsNorm(outputs)
-    self.conv_out = conv.Conv2d(outputs, outputs, rngs=rngs, scale=last)
+    self.conv_out = conv.Conv2d(
+      outputs, outputs, rngs=rngs, scale=_LAST, axis=axis
+    )
     if condition:
       self.steer = dense.Dense(
         '...D,DC->...C',
         (condition, 2 * outputs),
-        (None, None),
+        (axis, None),
         rngs=rngs,
         scale=0.0,
       )
     if inputs != outputs:
-      self.skip = conv.Conv2d(inputs, outputs, (1, 1), rngs=rngs)
+      self.skip = conv.Conv2d(inputs, outputs, (1, 1), rngs=rngs, axis=axis)
 
   def __call__(
     self,

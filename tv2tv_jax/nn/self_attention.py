@@ -15,21 +15,33 @@ _LAST = 0.1
 class SelfAttention(nnx.Module):
   """`x + f(x)`: every place of a picture looks at all places of that picture.
 
-  No positions: the features carry them.
+  No positions: the features carry them. `axis` is the logical axis by which
+  weights may be shared out.
   """
 
-  def __init__(self, channels: int, heads: int, *, rngs: nnx.Rngs):
+  def __init__(
+    self,
+    channels: int,
+    heads: int,
+    *,
+    rngs: nnx.Rngs,
+    axis: str | None = None,
+  ):
     if channels % heads:
       raise ValueError(
         f'{heads} attention heads do not divide {channels} channels'
       )
-    shape, axes = (channels, heads, channels // heads), (None, None, None)
+    shape, axes = (channels, heads, channels // heads), (axis, None, None)
     self.norm = norm.RmsNorm(channels)
     self.query = dense.Dense('...C,CKH->...KH', shape, axes, rngs=rngs)
     self.key = dense.Dense('...C,CKH->...KH', shape, axes, rngs=rngs)
     self.value = dense.Dense('...C,CKH->...KH', shape, axes, rngs=rngs)
     self.output = dense.Dense(
-      '...KH,KHC->...C', (*shape[1:], channels), axes, rngs=rngs, scale=_LAST
+      '...KH,KHC->...C',
+      (*shape[1:], channels),
+      axes[::-1],
+      rngs=rngs,
+      scale=_LAST,
     )
 
   def __call__(self, x: Float[Array, '... Y X C']) -> Float[Array, '... Y X C']:

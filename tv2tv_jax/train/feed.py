@@ -67,7 +67,7 @@ class Feed:
     Raises:
       ValueError: it is of other data; names every difference.
     """
-    lines = _differences(self._recipe, saved['recipe'])
+    lines = differences(self._recipe, saved['recipe'])
     if not lines:
       self._state = saved['state']
       self._batches.set_state(self._state)
@@ -84,7 +84,7 @@ class Feed:
     )
 
 
-def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
   """One line for every name whose value differs."""
   return [
     f'{name} is {one.get(name)!r}, was {other.get(name)!r}'

@@ -1,30 +1,35 @@
 """A run from its first step, or its last checkpoint, to its end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import dataclasses
 import functools
 import pathlib
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from flax import nnx
 import jax
 import jax.numpy as jnp
-import tqdm
 
-from tv2tv_jax import sharding
+from tv2tv_jax.train import birth
 from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import feed as feed_lib
-from tv2tv_jax.train import metrics as metrics_lib
+from tv2tv_jax.train import flops
+from tv2tv_jax.train import journal as journal_lib
 from tv2tv_jax.train import optimizer as optimizer_lib
+from tv2tv_jax.train import preemption
+from tv2tv_jax.train import profile as profile_lib
 from tv2tv_jax.train import state as state_lib
 from tv2tv_jax.train import step as step_lib
+from tv2tv_jax.train import watchdog as watchdog_lib
 from tv2tv_jax.typing import Metrics
 from tv2tv_jax.typing import PrngKey
 
-Begin = Callable[[nnx.Module], nnx.Module]
+Begin = birth.Begin
 Evaluate = Callable[[nnx.Module], Mapping[str, float]]
+Show = Callable[[nnx.Module, int], None]
+Program = Callable[..., tuple[state_lib.TrainState, Metrics]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,10 +42,17 @@ class TrainConfig:
       learning rate follows whichever limit is nearer, so that a slow machine
       still gets a finished schedule.
     seed: of initial parameters and of all randomness in training.
+    accumulate: parts that a batch is taken in, one after another, for the same
+      result in less memory.
     log_every: steps between records of metrics.
     evaluate_every: steps between evaluations; one more comes at the end.
+    show_every: steps between pictures of what the model does; 0: none.
     save_every: steps between checkpoints; one more comes at the end.
     keep: checkpoints that stay.
+    keep_every: steps between those that stay for ever; 0: none do.
+    max_skipped: the run ends when so many steps in a row were not finite.
+    watchdog_seconds: the process ends when no step is completed for so long,
+      or nothing else for four times as long; 0: it waits for ever.
     ema: decay of the moving average of the parameters.
     optimizer: how parameters move.
   """
@@ -48,12 +60,47 @@ class TrainConfig:
   steps: int = 1000
   minutes: float | None = None
   seed: int = 0
+  accumulate: int = 1
   log_every: int = 20
   evaluate_every: int = 1000
+  show_every: int = 0
   save_every: int = 1000
   keep: int = 2
+  keep_every: int = 0
+  max_skipped: int = 10
+  watchdog_seconds: float = 900.0
   ema: float = 0.995
   optimizer: optimizer_lib.OptimizerConfig = optimizer_lib.OptimizerConfig()
+
+  def __post_init__(self):
+    may_be_0 = ('seed', 'show_every', 'keep_every', 'watchdog_seconds')
+    for name, value in dataclasses.asdict(self).items():
+      least = 0 if name in may_be_0 else 1
+      if name not in ('minutes', 'ema', 'optimizer') and value < least:
+        raise ValueError(f'train.{name} is {value}: give {least} or more')
+
+
+class Extras(NamedTuple):
+  """What a run may have beside what it learns, and from what.
+
+  Attributes:
+    evaluate: figures of the averaged model, for the metrics.
+    show: draws what the averaged model does after a step.
+    begin: what to make of the model at birth; it may give up its argument.
+    fingerprints: what else the run depends on, by name; it does not go on
+      where one is another.
+    cost: what a step takes, for its pace.
+    profile: steps to trace.
+    board: opens what is told the metrics, too.
+  """
+
+  evaluate: Evaluate | None = None
+  show: Show | None = None
+  begin: Begin | None = None
+  fingerprints: Mapping[str, str] | None = None
+  cost: flops.Cost | None = None
+  profile: profile_lib.Steps | None = None
+  board: journal_lib.Board | None = None
 
 
 def train(
@@ -62,9 +109,7 @@ def train(
   batches: Any,
   config: TrainConfig,
   workdir: pathlib.Path,
-  *,
-  evaluate: Evaluate | None = None,
-  begin: Begin | None = None,
+  **extras: Any,
 ) -> state_lib.TrainState:
   """Trains, or goes on training, what is in `workdir`.
 
@@ -73,150 +118,183 @@ def train(
     loss: `(model, batch, key, progress) -> (loss, metrics)`, or a lesson that
       holds one.
     batches: an iterator of batches, or `feed.Data` that holds one; its position
-      is part of each checkpoint. The step is compiled once for each of their
-      shapes.
+      is part of each checkpoint. Each of their shapes is compiled once.
     config: how long, how fast, what is kept.
-    workdir: gets `checkpoints/` and `metrics.jsonl`.
-    evaluate: figures of the averaged model, for the metrics.
-    begin: what to make of the model at birth; it may give up its argument.
+    workdir: gets `checkpoints/`, `metrics.jsonl`.
+    **extras: fields of `Extras`.
 
   Returns:
     The state at the end; at once where the run was over before.
 
   Raises:
-    FloatingPointError: a loss that is not finite.
+    FloatingPointError: too many steps in a row that were not finite.
     ValueError: the checkpoint in `workdir` is of another model or other data.
+    preemption.Preempted: the run was told to stop, and is saved.
+    KeyboardInterrupt: likewise, by a person.
   """
+  began = time.monotonic()
+  extra = Extras(**extras)
+  told = step_lib.lesson(loss)._replace(accumulate=config.accumulate)
   workdir.mkdir(parents=True, exist_ok=True)
-  transformation = optimizer_lib.direction(config.optimizer)
-
-  def state_of(model: nnx.Module) -> state_lib.TrainState:
-    return state_lib.born(model, transformation)
-
-  # Threefry would take the compiler five times as long to draw parameters.
-  birth_key = jax.random.key(config.seed, impl='rbg')
-  train_key = jax.random.key(config.seed)
-  with checkpoint.Checkpoints(
-    workdir, every=config.save_every, keep=config.keep
-  ) as checkpoints:
-    abstract = sharding.abstract(lambda key: state_of(init(key)), birth_key)
+  with (
+    watchdog_lib.Watchdog(config.watchdog_seconds, workdir) as watchdog,
+    preemption.Notice() as notice,
+    checkpoint.Checkpoints(
+      workdir,
+      every=config.save_every,
+      keep=config.keep,
+      keep_every=config.keep_every,
+      fingerprints=extra.fingerprints,
+    ) as checkpoints,
+  ):
     feed = feed_lib.Feed(feed_lib.data(batches))
-    state = checkpoints.restore(abstract, feed)
-    if state is None:
-      model = jax.jit(init)(birth_key)
-      model = begin(model) if begin else model
-      state = jax.jit(state_of, donate_argnums=0)(model)
-      del model
+    state = birth.begun(
+      init, told, config.optimizer, config.seed, extra.begin, feed, checkpoints
+    )
     if float(state.progress) < 1.0:
-      step = jax.jit(
-        functools.partial(
-          step_lib.train_step,
-          loss=loss,
-          optimizer=config.optimizer,
-          ema=config.ema,
-        ),
-        donate_argnums=0,
-        compiler_options=step_lib.lesson(loss).compiler_options,
-      )
-      advance = functools.partial(step, key=train_key)
-      state = _advance(
-        state, advance, feed, config, workdir, checkpoints, evaluate
-      )
-    return state
-
-
-def _advance(
-  state: state_lib.TrainState,
-  advance: Callable[..., tuple[state_lib.TrainState, Metrics]],
-  feed: feed_lib.Feed,
-  config: TrainConfig,
-  workdir: pathlib.Path,
-  checkpoints: checkpoint.Checkpoints,
-  evaluate: Evaluate | None,
-) -> state_lib.TrainState:
-  """Steps until the run is over."""
-  step = int(state.step)
-  writer = metrics_lib.Writer(workdir / 'metrics.jsonl', step)
-  clock = _Clock(config, float(state.progress))
-  bar = tqdm.tqdm(
-    total=config.steps,
-    initial=step,
-    unit='step',
-    desc=workdir.name,
-    mininterval=1.0,
-    dynamic_ncols=True,
-  )
-  with bar:
-    progress, seen = float(state.progress), set()
-    while progress < 1.0:
-      batch = next(feed)
-      step += 1
-      progress = clock.progress(step)
-      shapes = tuple(leaf.shape for leaf in jax.tree.leaves(batch))
-      with contextlib.nullcontext() if shapes in seen else clock.paused():
-        # The first step of a shape waits for the compiler: that is no training.
-        state, metrics = advance(state, batch, progress=jnp.float32(progress))
-      seen.add(shapes)
-      bar.update()
-      over = progress >= 1.0
-      if not over:
-        feed.fetch()  # While the step runs.
-      if step % config.log_every == 0 or over:
-        # Waits for the step: the clock then counts work done, not work sent.
-        writer.write(step, {'seconds': clock.seconds(), **metrics})
-        bar.set_postfix(_shown(metrics, clock, progress), refresh=False)
-      if evaluate and (step % config.evaluate_every == 0 or over):
-        with clock.paused():
-          writer.write(step, evaluate(state.ema))
-      checkpoints.save(state, feed, last=over)
+      with (
+        journal_lib.Journal(
+          workdir,
+          state,
+          began,
+          steps=config.steps,
+          minutes=config.minutes,
+          cost=extra.cost,
+          board=extra.board,
+        ) as journal,
+        profile_lib.Profile(workdir, extra.profile) as profile,
+      ):
+        journal.note(restore=checkpoints.restore_seconds)
+        session = _Session(
+          config, extra, feed, checkpoints, watchdog, notice, journal, profile
+        )
+        state = session.run(state, _program(told, config))
+    watchdog.rest()
   return state
 
 
-def _shown(
-  metrics: Mapping[str, jax.Array], clock: '_Clock', progress: float
-) -> dict[str, str]:
-  """What the progress line says."""
-  left = clock.seconds() * (1 / progress - 1) if progress else 0
-  return {'loss': f'{float(metrics["loss"]):.4f}', 'left': f'{left:.0f}s'}
+def _program(told: step_lib.Lesson, config: TrainConfig) -> Program:
+  """The step, compiled when it is first called; it gives up the state."""
+  step = jax.jit(
+    functools.partial(
+      step_lib.train_step,
+      loss=told,
+      optimizer=config.optimizer,
+      ema=config.ema,
+    ),
+    donate_argnums=0,
+    compiler_options=told.compiler_options,
+  )
+  return functools.partial(step, key=jax.random.key(config.seed))
 
 
-class _Clock:
-  """Training time of a run over all its sessions, evaluations left out."""
+class _Sent(NamedTuple):
+  """A step that was sent to the devices, and may still run there."""
 
-  def __init__(self, config: TrainConfig, progress: float):
-    self._steps = config.steps
-    self._limit = 60 * config.minutes if config.minutes else None
-    self._past = progress * self._limit if self._limit else 0.0
-    self._start = time.monotonic()
-
-  def seconds(self) -> float:
-    """Seconds of training so far; of this session where no limit is set."""
-    return self._past + time.monotonic() - self._start
-
-  def progress(self, step: int) -> float:
-    """Share of the run over after `step` steps, in [0, 1]."""
-    share = step / self._steps
-    if self._limit:
-      share = max(share, self.seconds() / self._limit)
-    return min(1.0, share)
-
-  def paused(self) -> '_Pause':
-    """A context whose time does not count."""
-    return _Pause(self)
-
-  def forward(self, seconds: float) -> None:
-    """Moves the start by a pause of so many seconds."""
-    self._start += seconds
+  step: int
+  progress: float
+  metrics: Metrics
 
 
-class _Pause:
-  """See `_Clock.paused`."""
+class _Session(NamedTuple):
+  """The steps from where a run stands to its end, or until it is told to stop.
 
-  def __init__(self, clock: _Clock):
-    self._clock = clock
+  What a step gives is looked at while the next one runs, and no more are sent.
+  """
 
-  def __enter__(self) -> None:
-    self._begin = time.monotonic()
+  config: TrainConfig
+  extra: Extras
+  feed: feed_lib.Feed
+  checkpoints: checkpoint.Checkpoints
+  watchdog: watchdog_lib.Watchdog
+  notice: preemption.Notice
+  journal: journal_lib.Journal
+  profile: profile_lib.Profile
 
-  def __exit__(self, *_: Any) -> None:
-    self._clock.forward(time.monotonic() - self._begin)
+  def run(
+    self, state: state_lib.TrainState, program: Program
+  ) -> state_lib.TrainState:
+    """A batch, a step, a look at the step before; now and then more."""
+    clock, pace = self.journal.clock, self.journal.pace
+    step, progress, sent = int(state.step), float(state.progress), None
+    while progress < 1.0:
+      batch = next(self.feed)
+      step += 1
+      progress = clock.progress(step)
+      self.profile.before(step)
+      with self._compiling(batch):
+        state, metrics = program(state, batch, progress=jnp.float32(progress))
+      over = progress >= 1.0
+      if not over:
+        with pace.waiting(metrics['loss'].is_ready):
+          self.feed.fetch()
+      self._landed(sent)
+      sent = _Sent(step, progress, metrics)
+      stop = self.notice.reached(step)
+      if over or stop or self._is_due(step):
+        self._landed(sent)
+        sent = None
+        self._look_at(state.ema, step, over)
+        with self.watchdog.patient():
+          save = functools.partial(self.checkpoints.save, state, self.feed)
+          pace.stalled(save(step=step, last=over or stop))
+      if stop and not over:
+        self.notice.stop(step)
+    return state
+
+  @contextlib.contextmanager
+  def _aside(self) -> Iterator[None]:
+    """What is no training, and may take longer than a step."""
+    with self.watchdog.patient(), self.journal.clock.paused():
+      yield
+
+  @contextlib.contextmanager
+  def _compiling(self, batch: Any) -> Iterator[None]:
+    """The first step of a shape waits for the compiler: that is no training."""
+    if not self.journal.is_new(batch):
+      yield
+      return
+    begin = time.monotonic()
+    with self._aside():
+      yield
+    self.journal.note(compile=time.monotonic() - begin)
+
+  def _landed(self, sent: _Sent | None) -> None:
+    """Waits until a step is over, and tells of it.
+
+    Raises:
+      FloatingPointError: too many steps in a row that were not finite.
+    """
+    if sent is None:
+      return
+    step, progress, metrics = sent
+    skipped = int(metrics['skipped'])  # Waits.
+    self.watchdog.moved()
+    self.profile.after(step)
+    self.journal.stepped(step)
+    if step % self.config.log_every == 0 or progress >= 1.0 or skipped:
+      self.journal.tell(step, progress, metrics)
+    if skipped >= self.config.max_skipped:
+      raise FloatingPointError(
+        f'{skipped} steps in a row, the last one {step}, were skipped, for '
+        'their loss or its gradient was not finite: lower config.train.'
+        'optimizer.rate, or look at their data; checkpoints hold the model as '
+        'it was before them'
+      )
+
+  def _is_due(self, step: int) -> bool:
+    """Whether there is more to do after a step than to go on."""
+    config = self.config
+    every = (config.evaluate_every, config.show_every, config.save_every)
+    return any(n and step % n == 0 for n in every)
+
+  def _look_at(self, model: nnx.Module, step: int, over: bool) -> None:
+    """Evaluates and draws, where that is due."""
+    evaluate, show = self.extra.evaluate, self.extra.show
+    if evaluate and (step % self.config.evaluate_every == 0 or over):
+      with self._aside():
+        self.journal.evaluated(step, evaluate(model))
+    every = self.config.show_every
+    if show and every and (step % every == 0 or over):
+      with self._aside():
+        show(model, step)

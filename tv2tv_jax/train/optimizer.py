@@ -16,7 +16,8 @@ class OptimizerConfig:
   Attributes:
     rate: the largest learning rate.
     warmup: steps over which the rate grows linearly from zero.
-    shape: of the decay to `final * rate`: `linear` or `cosine`.
+    shape: of the decay to `final * rate`: `linear` or `cosine`; `constant` for
+      none.
     decay_from: progress, in [0, 1], at which the decay begins.
     final: the last rate, as a share of `rate`.
     beta1: decay of Adam's first moment.
@@ -27,7 +28,7 @@ class OptimizerConfig:
 
   rate: float = 3e-4
   warmup: int = 100
-  shape: Literal['linear', 'cosine'] = 'cosine'
+  shape: Literal['constant', 'linear', 'cosine'] = 'cosine'
   decay_from: float = 0.0
   final: float = 0.05
   beta1: float = 0.9
@@ -64,6 +65,8 @@ def rate_at(
       DECISIONS.md).
   """
   grown = jnp.minimum(1.0, (step + 1) / max(1, config.warmup))
+  if config.shape == 'constant':
+    return config.rate * grown
   span = max(1e-6, 1.0 - config.decay_from)
   left = 1.0 - jnp.clip((progress - config.decay_from) / span, 0.0, 1.0)
   if config.shape == 'cosine':

@@ -3,8 +3,6 @@
 from typing import NamedTuple
 
 from flax import nnx
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 import optax
 
@@ -15,26 +13,15 @@ class TrainState(NamedTuple):
   Attributes:
     step: steps taken. Randomness is derived from it, never carried.
     progress: share of the run that is over, in [0, 1].
+    skipped: steps in a row, up to the last one, that were not finite.
     model: the parameters that are trained.
     ema: their exponential moving average: the model to use.
-    optimizer: the moments.
+    optimizer: the moments of what moves.
   """
 
   step: Int[Array, '']
   progress: Float[Array, '']
+  skipped: Int[Array, '']
   model: nnx.Module
   ema: nnx.Module
   optimizer: optax.OptState
-
-
-def born(
-  model: nnx.Module, transformation: optax.GradientTransformation
-) -> TrainState:
-  """The state before the first step."""
-  return TrainState(
-    step=jnp.zeros((), jnp.int32),
-    progress=jnp.zeros(()),
-    model=model,
-    ema=jax.tree.map(jnp.copy, model),
-    optimizer=transformation.init(model),
-  )

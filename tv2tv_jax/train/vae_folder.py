@@ -14,6 +14,7 @@ from tv2tv_jax import sharding
 from tv2tv_jax.nn import stack
 from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import vae as train_vae
+from tv2tv_jax.train import weights
 from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.typing import PrngKey
 from tv2tv_jax.vae import vae as vae_lib
@@ -54,5 +55,5 @@ def _filled(folder: pathlib.Path, config: vae_lib.VaeConfig) -> vae_lib.Vae:
     sharding.abstract(init, jax.random.key(0)),
   )
   names = {name: (name,) for name in checkpoint.named(empty)}
-  full = checkpoint.filled(empty, folder, names)
+  full = weights.filled(empty, folder, names)
   return jax.jit(lambda full: jax.tree.map(lambda leaf: leaf[0], full))(full)

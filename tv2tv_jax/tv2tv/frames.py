@@ -35,6 +35,8 @@ class FramesConfig:
     attention_heads: of the attention after each block of the last level; 0
       for none.
     time_features: sines and cosines that flow time becomes.
+    remat: what the backward pass of the U-Net computes again: `none`, or each
+      `block`.
   """
 
   rows: int
@@ -45,6 +47,7 @@ class FramesConfig:
   blocks: tuple[int, ...] = (2, 2)
   attention_heads: int = 16
   time_features: int = 256
+  remat: Literal['none', 'block'] = 'block'
 
   @property
   def patch(self) -> int:
@@ -73,10 +76,10 @@ class FlowTime(nnx.Module):
   def __init__(self, features: int, width: int, *, rngs: nnx.Rngs):
     self.features = features
     self.first = dense.Dense(
-      'BNF,FD->BND', (features, width), (None, None), rngs=rngs
+      'BNF,FD->BND', (features, width), ('embed_in', None), rngs=rngs
     )
     self.last = dense.Dense(
-      'BNF,FD->BND', (width, width), (None, None), rngs=rngs
+      'BNF,FD->BND', (width, width), ('embed_in', None), rngs=rngs
     )
 
   def __call__(self, t: Float[Array, 'B N']) -> Float[Array, 'B N E']:
@@ -102,3 +105,15 @@ class Positions(nnx.Module):
   def __call__(self) -> Float[Array, 'Y X D']:
     """Of every place of a chunk, fp32."""
     return self.row[...][:, None] + self.column[...][None]
+
+
+def of_chunks(x: Float[Array, 'B N Y X D']) -> Float[Array, 'B M D']:
+  """Places of chunks as a stream of tokens."""
+  return sharding.merged(sharding.merged(x, 2), 1)
+
+
+def in_chunks(
+  tokens: Float[Array, 'B M D'], chunks: int, grid: tuple[int, int]
+) -> Float[Array, 'B N Y X D']:
+  """The inverse of `of_chunks`."""
+  return sharding.unmerged(sharding.unmerged(tokens, 1, chunks), 2, grid[0])

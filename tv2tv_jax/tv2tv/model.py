@@ -4,6 +4,7 @@ Text predicts its next token; a noisy chunk predicts the velocity that leads
 to its clean copy, from its noise, its words and the chunks before it.
 """
 
+from collections.abc import Mapping
 import dataclasses
 from typing import Literal, NamedTuple
 
@@ -19,6 +20,7 @@ from tv2tv_jax.interleave import timeline
 from tv2tv_jax.mot import cache as cache_lib
 from tv2tv_jax.mot import tower
 from tv2tv_jax.mot import transformer
+from tv2tv_jax.nn import cross_entropy
 from tv2tv_jax.nn import dense
 from tv2tv_jax.tv2tv import frames
 from tv2tv_jax.tv2tv import patches
@@ -91,16 +93,21 @@ class Outputs(NamedTuple):
   """What the model says.
 
   Attributes:
-    logits: of each text token's next one, fp32; None without text.
+    text: what each text token's next one is read off; None without text.
+    logits: scores of it, fp32. Where they are not used, nothing makes them.
     velocity: of each noisy chunk, fp32; None without noisy chunks.
     memory: keys and values of text and clean tokens, in that order.
     places: of these tokens.
   """
 
+  text: Float[Array, 'B L D'] | None
   logits: Float[Array, 'B L V'] | None
   velocity: Float[Array, 'B N Y X Z'] | None
   memory: cache_lib.Memory | None
   places: timeline.Timeline | None
+
+
+_TABLE = ('vocab', 'embed_in')  # Logical axes of the embedding.
 
 
 class Tv2tv(nnx.Module):
@@ -111,7 +118,7 @@ class Tv2tv(nnx.Module):
     self.config = config
     table = jax.random.normal(rngs.params(), (config.vocabulary, width))
     deviation = width**-0.5 if config.tied else 1.0
-    self.embedding = nnx.Param(sharding.place(deviation * table, 'vocab', None))
+    self.embedding = nnx.Param(sharding.place(deviation * table, *_TABLE))
     if not config.tied:
       self.head = dense.Dense(
         'BLD,DV->BLV',
@@ -153,20 +160,24 @@ class Tv2tv(nnx.Module):
     for chunks in (clean, noisy):
       if chunks is not None:
         _check(chunks, config.frames)
+    text, clean, noisy = jax.tree.map(
+      lambda part: sharding.place(part, 'batch', 'length'), (text, clean, noisy)
+    )
     dtype = jnp.dtype(config.dtype)
     shape = dict(tokens=config.frames.tokens, span=config.span)
     x, places, levels = {}, {}, None
     if text is not None:
-      x['text'] = self._embedded(text.tokens).astype(dtype)
+      x['text'] = self._embedded(text.tokens, dtype)
       places['text'] = timeline.of_text(text.index, text.story)
     if clean is not None:
-      latents = clean.latents.astype(dtype)
-      x['clean'], _ = self.frames.tokens(latents, clean.t)
       places['clean'] = timeline.of_clean(clean.index, clean.story, **shape)
     if noisy is not None:
-      latents = noisy.latents.astype(dtype)
-      x['noisy'], levels = self.frames.tokens(latents, noisy.t)
       places['noisy'] = timeline.of_noisy(noisy.index, noisy.story, **shape)
+    given = {'clean': clean, 'noisy': noisy}
+    given = {name: each for name, each in given.items() if each is not None}
+    for name, (tokens, kept) in self._coded(given, dtype).items():
+      x[name] = tokens
+      levels = kept if name == 'noisy' else levels
     out, memory = self.transformer(
       Streams(**x),
       Streams(**places),
@@ -174,9 +185,14 @@ class Tv2tv(nnx.Module):
       cache=cache,
       plan=plan,
     )
-    kept = [places[name] for name in ('text', 'clean') if name in places]
+    kept = [
+      jax.tree.map(lambda part: sharding.place(part, 'batch'), places[name])
+      for name in ('text', 'clean')
+      if name in places
+    ]
     return Outputs(
-      None if text is None else self._logits(out.text),
+      out.text,
+      None if text is None else self._head(dtype)(out.text),
       None
       if noisy is None
       else self.frames.velocity(out.noisy, levels, noisy.t),
@@ -184,26 +200,71 @@ class Tv2tv(nnx.Module):
       streams_lib.joined_places(*kept) if kept else None,
     )
 
-  def _embedded(self, tokens: Int[Array, 'B L']) -> Float[Array, 'B L D']:
-    """Rows of the embedding table, which may be split by vocabulary."""
-    return (
-      self.embedding[...]
-      .at[tokens]
-      .get(out_sharding=sharding.spec('batch', 'length', 'embed'))
-    )
+  def surprise(
+    self, text: Float[Array, 'B L D'], following: Int[Array, 'B L']
+  ) -> Float[Array, 'B L']:
+    """Cross-entropy of each text token's next one, fp32.
 
-  def _logits(self, x: Float[Array, 'B L D']) -> Float[Array, 'B L V']:
-    """Scores of the next token, fp32."""
-    axes = ('batch', 'length', 'vocab')
-    if not self.config.tied:
-      return self.head(x, *axes).astype(jnp.float32)
-    return jnp.einsum(
-      'BLD,VD->BLV',
-      x,
-      self.embedding[...].astype(x.dtype),
-      out_sharding=sharding.spec(*axes),
-      preferred_element_type=jnp.float32,
-    )
+    Args:
+      text: of `Outputs`.
+      following: the tokens that come next.
+    """
+    return cross_entropy.of_hidden(self._head(text.dtype), text, following)
+
+  def _coded(
+    self, given: Mapping[str, Chunks], dtype: jnp.dtype
+  ) -> dict[str, tuple[Float[Array, 'B M D'], list]]:
+    """Tokens of chunks, and what the way back needs.
+
+    As many clean chunks as noisy ones, as in training, go the same way at once:
+    half the program, and larger products.
+    """
+    groups, coded = {}, {}
+    for name, chunks in given.items():
+      groups.setdefault(chunks.t.shape[1], []).append(name)
+    for names in groups.values():
+      latents, t = (
+        streams_lib.woven([getattr(given[name], field) for name in names])
+        for field in ('latents', 't')
+      )
+      tokens, kept = self.frames.tokens(latents.astype(dtype), t)
+      apart = [streams_lib.unwoven(x, len(names)) for x in (tokens, *kept)]
+      for name, tokens, *kept in zip(names, *apart, strict=True):
+        coded[name] = frames.of_chunks(tokens), kept
+    return coded
+
+  def _embedded(
+    self, tokens: Int[Array, 'B L'], dtype: jnp.dtype
+  ) -> Float[Array, 'B L D']:
+    """Rows of the embedding table.
+
+    Every device looks up its share of the width for all rows of the batch: what
+    travels then is tokens, never the table.
+    """
+    rows = self.embedding[...].at[sharding.place(tokens)]
+    out = rows.get(out_sharding=sharding.spec(None, None, _TABLE[1]))
+    # One exchange between devices a step: XLA would gather all for two at once.
+    out = sharding.place(out.astype(dtype), 'batch', None, 'embed_late')
+    return sharding.place(out, 'batch', 'length', 'embed')
+
+  def _head(self, dtype: jnp.dtype) -> cross_entropy.Head:
+    """What makes scores of the next token, fp32, of text in `dtype`."""
+    if self.config.tied:
+      equation, table, axes = 'BLD,VD->BLV', self.embedding, _TABLE
+    else:
+      equation, table, axes = 'BLD,DV->BLV', self.head.kernel, _TABLE[::-1]
+    weight = sharding.gathered(table[...].astype(dtype), *axes)
+
+    def scores(text: Float[Array, 'B L D']) -> Float[Array, 'B L V']:
+      return jnp.einsum(
+        equation,
+        text,
+        weight,
+        out_sharding=sharding.spec('batch', 'length', 'vocab'),
+        preferred_element_type=jnp.float32,
+      )
+
+    return scores
 
 
 def _check(chunks: Chunks, config: frames.FramesConfig) -> None:

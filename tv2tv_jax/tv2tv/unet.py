@@ -6,6 +6,7 @@ default: MADFormer's, the nearest published relative (open in the paper).
 """
 
 from collections.abc import Sequence
+import functools
 import itertools
 
 from flax import nnx
@@ -29,6 +30,7 @@ class UNet(nnx.Module):
     self, config: frames.FramesConfig, width: int, *, rngs: nnx.Rngs
   ):
     c, condition = config.channels, 2 * config.channels[0]
+    convolution = functools.partial(conv.Conv2d, rngs=rngs, axis='embed_in')
     self.config = config
     self.time = frames.FlowTime(config.time_features, condition, rngs=rngs)
 
@@ -40,6 +42,7 @@ class UNet(nnx.Module):
             c[level],
             rngs=rngs,
             condition=condition,
+            axis='embed_in',
           )
           for i in range(config.blocks[level])
         ]
@@ -50,7 +53,9 @@ class UNet(nnx.Module):
       heads = config.attention_heads
       return nnx.List(
         [
-          self_attention.SelfAttention(c[level], heads, rngs=rngs)
+          self_attention.SelfAttention(
+            c[level], heads, rngs=rngs, axis='embed_in'
+          )
           for _ in range(count if heads else 0)
         ]
       )
@@ -60,40 +65,34 @@ class UNet(nnx.Module):
     self.down = nnx.List([blocks(i, c[i]) for i in levels])
     self.look_down = nnx.List([looks(i) for i in levels])
     self.shrink = nnx.List(
-      [
-        conv.Conv2d(c[i], c[i + 1], (2, 2), rngs=rngs, stride=2)
-        for i in levels[:-1]
-      ]
+      [convolution(c[i], c[i + 1], (2, 2), stride=2) for i in levels[:-1]]
     )
-    self.to_tower = conv.Conv2d(c[-1], width, (1, 1), rngs=rngs)
+    self.to_tower = convolution(c[-1], width, (1, 1))
     self.places = frames.Positions(config.grid, width, rngs=rngs)
 
-    self.from_tower = conv.Conv2d(width, c[-1], (1, 1), rngs=rngs)
-    self.mix = nnx.List(
-      [conv.Conv2d(2 * c[i], c[i], (1, 1), rngs=rngs) for i in levels]
-    )
+    self.from_tower = convolution(width, c[-1], (1, 1))
+    self.mix = nnx.List([convolution(2 * c[i], c[i], (1, 1)) for i in levels])
     self.up = nnx.List([blocks(i, c[i]) for i in levels])
     self.look_up = nnx.List([looks(i) for i in levels])
     self.grow = nnx.List(
-      [conv.Conv2d(c[i + 1], 4 * c[i], (1, 1), rngs=rngs) for i in levels[:-1]]
+      [convolution(c[i + 1], 4 * c[i], (1, 1)) for i in levels[:-1]]
     )
     self.last_norm = norm.RmsNorm(c[0])
-    self.last = conv.Conv2d(c[0], config.latent, rngs=rngs, scale=0.0)
+    self.last = convolution(c[0], config.latent, scale=0.0)
 
   def tokens(
     self, latents: Float[Array, 'B N Y X Z'], t: Float[Array, 'B N']
-  ) -> tuple[Float[Array, 'B M D'], Levels]:
+  ) -> tuple[Float[Array, 'B N V U D'], Levels]:
     """Tokens of chunks at flow time `t`, and the levels for the way up."""
     condition = self.time(t).astype(latents.dtype)
     h = self.first(latents)
     levels = []
     for i, blocks in enumerate(self.down):
       h = self.shrink[i - 1](h) if i else h
-      h = _through(h, condition, blocks, self.look_down[i])
+      h = self._through(h, condition, blocks, self.look_down[i])
       levels.append(h)
     h = (self.to_tower(h) + self.places()).astype(latents.dtype)
-    batch, chunks, rows, columns, width = h.shape
-    return h.reshape(batch, chunks * rows * columns, width), levels
+    return h, levels
 
   def velocity(
     self,
@@ -103,28 +102,33 @@ class UNet(nnx.Module):
   ) -> Float[Array, 'B N Y X Z']:
     """The velocity that the tower's tokens mean, fp32."""
     condition = self.time(t).astype(tokens.dtype)
-    batch, chunks = t.shape
-    h = tokens.reshape(batch, chunks, *self.config.grid, -1)
+    h = frames.in_chunks(tokens, t.shape[1], self.config.grid)
     h = self.from_tower(h)
     for i in reversed(range(len(levels))):
       skip = norm.unit_rms(levels[i]).astype(h.dtype)
       h = self.mix[i](jnp.concatenate([h, skip], axis=-1))
-      h = _through(h, condition, self.up[i], self.look_up[i])
+      h = self._through(h, condition, self.up[i], self.look_up[i])
       h = _doubled(self.grow[i - 1](h)) if i else h
     return self.last(jax.nn.silu(self.last_norm(h))).astype(jnp.float32)
 
+  def _through(
+    self,
+    h: Float[Array, 'B N Y X C'],
+    condition: Float[Array, 'B N E'],
+    blocks: nnx.List,
+    looks: nnx.List,
+  ) -> Float[Array, 'B N Y X C']:
+    """A level: residual blocks, each with a look around if it has any."""
 
-def _through(
-  h: Float[Array, 'B N Y X C'],
-  condition: Float[Array, 'B N E'],
-  blocks: nnx.List,
-  looks: nnx.List,
-) -> Float[Array, 'B N Y X C']:
-  """A level: residual blocks, each with a look around if the level has any."""
-  for block, look in itertools.zip_longest(blocks, looks):
-    h = block(h, condition)
-    h = look(h) if look else h
-  return h
+    def through(h, condition, block, look):
+      h = block(h, condition)
+      return look(h) if look else h
+
+    if self.config.remat == 'block':
+      through = jax.checkpoint(through)
+    for block, look in itertools.zip_longest(blocks, looks):
+      h = through(h, condition, block, look)
+    return h
 
 
 def _doubled(x: Float[Array, 'B N Y X C']) -> Float[Array, 'B N V U E']:

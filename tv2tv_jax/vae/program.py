@@ -7,7 +7,6 @@ long clips are. The conditional inside costs nothing that can be measured
 """
 
 from collections.abc import Callable
-import math
 import time
 from typing import Any
 
@@ -150,11 +149,7 @@ def _last_of(
 
 def _is_split(batch: int) -> bool:
   """Whether so many clips can be split over the devices of a mesh."""
-  if not sharding.has_mesh():
-    return False
-  shape = jax.sharding.get_mesh().shape
-  (axes,) = sharding.spec('batch')
-  return batch % math.prod(shape[axis] for axis in axes) == 0
+  return sharding.has_mesh() and batch % sharding.devices_along('batch') == 0
 
 
 def _on_device(value: Any, like: jax.ShapeDtypeStruct) -> jax.Array:

@@ -1,0 +1,1 @@
+"""The evaluation job: a table for each checkpoint of a run."""

@@ -1,0 +1,1 @@
+"""Processes of one run: how they find one another, and end together."""

@@ -1,0 +1,111 @@
+"""Pictures of a run while it trains: stories it tells, film it gives back.
+
+They are in `pictures/STEP.webp` of the workdir, always of the same starting
+frames, or of the same clips, with the same randomness.
+"""
+
+from collections.abc import Sequence
+import io
+import pathlib
+import time
+
+from flax import nnx
+import jax
+import numpy as np
+from PIL import Image
+import tqdm
+
+from launch import sheet
+from launch import storyteller
+from launch import vae_report
+from tv2tv_jax import sharding
+from tv2tv_jax.train import loop
+from tv2tv_jax.train import workdir as workdir_lib
+
+FOLDER = 'pictures'
+_STORIES = 4  # side by side
+_SECONDS = 2.0  # of each
+_PATIENCE = 60.0  # seconds of wall time after which none goes on
+_CLIPS = 4
+_FRAMES = 7  # of a clip, side by side
+_WIDE = 1280  # pixels: a smaller picture is enlarged
+
+
+def stories(workdir: pathlib.Path) -> loop.Show | None:
+  """Films a short story from some of the frames that the workdir keeps.
+
+  On several devices the model lies spread over them, and no one of them need
+  have room for it: there `launch.evaluate --watch` films, and this says so.
+  """
+  if jax.device_count() > 1:
+    if sharding.leads():
+      print(
+        'no pictures while training on several devices: they are for '
+        'launch.evaluate --watch to make'
+      )
+    return None
+
+  def show(model: nnx.Module, step: int) -> None:
+    try:
+      rows = _told(workdir, model)
+    except ValueError as error:
+      tqdm.tqdm.write(f'{workdir}: no pictures of step {step}: {error}')
+      return
+    _save(sheet.draw(rows), workdir, step)
+
+  return show
+
+
+def copies(workdir: pathlib.Path, held_out: np.ndarray) -> loop.Show:
+  """Shows held-out clips, uint8 [B, T, Y, X, 3], above their copies."""
+  clips = held_out[:_CLIPS]
+  length = clips.shape[1]
+  at = np.linspace(0, length - 1, min(_FRAMES, length)).round().astype(int)
+
+  def show(model: nnx.Module, step: int) -> None:
+    again = vae_report.copied(model.vae, [held_out])[:_CLIPS]
+    pairs = zip(clips, again, strict=True)
+    rows = [np.concatenate(film[at], 1) for pair in pairs for film in pair]
+    picture = Image.fromarray(np.concatenate(rows))
+    scale = max(1, _WIDE // picture.width)
+    size = (scale * picture.width, scale * picture.height)
+    _save(picture.resize(size, Image.NEAREST), workdir, step)
+
+  return show
+
+
+def _told(workdir: pathlib.Path, model: nnx.Module) -> list[sheet.Row]:
+  """Stories as rows of a sheet; as far as there is time for them."""
+  began = time.monotonic()
+  teller = storyteller.Storyteller(workdir, model=model)
+  with np.load(workdir / storyteller.STARTS) as kept:
+    starts = kept['frames'][:_STORIES]
+    prompts = [str(prompt) for prompt in kept['prompts'][:_STORIES]]
+  roll = teller.begin(starts, prompts, range(len(starts)))
+  for chunk in range(2, teller.chunks_of(_SECONDS) + 1):
+    if time.monotonic() - began < _PATIENCE:
+      roll = teller.tell(roll, chunk)
+  frames, words = teller.frames(roll), teller.words(roll)
+  return [
+    sheet.Row(prompt, _shots(teller, film, said))
+    for prompt, film, said in zip(prompts, frames, words, strict=True)
+  ]
+
+
+def _shots(
+  teller: storyteller.Storyteller, film: np.ndarray, said: Sequence[str]
+) -> list[sheet.Shot]:
+  """The last frame of each chunk, and what was said before it."""
+  return [
+    sheet.Shot(film[number * teller.step], teller.time_of(number), [words])
+    for number, words in enumerate(said)
+  ]
+
+
+def _save(picture: Image.Image, workdir: pathlib.Path, step: int) -> None:
+  """Writes the file of a step."""
+  folder = workdir / FOLDER
+  folder.mkdir(exist_ok=True)
+  buffer = io.BytesIO()
+  picture.save(buffer, 'webp', quality=90)
+  workdir_lib.write_whole(folder / f'{step:08d}.webp', buffer.getvalue())
