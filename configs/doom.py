@@ -33,7 +33,7 @@ def get_config() -> config_dict.ConfigDict:
         minutes=10.0,
         evaluate_every=2000,
         save_every=1000,
-        keep=1,
+        keep=2,
         ema=0.99,
         optimizer=optimizer.OptimizerConfig(
           rate=2e-3,

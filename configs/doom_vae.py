@@ -38,7 +38,7 @@ def get_config() -> config_dict.ConfigDict:
         minutes=3.4,
         evaluate_every=500,
         save_every=500,
-        keep=1,
+        keep=2,
         ema=0.99,
         optimizer=optimizer.OptimizerConfig(
           rate=1.5e-3,

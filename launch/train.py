@@ -41,10 +41,10 @@ import jax
 from configs import schema
 from data_pipelines import corpus as corpus_lib
 from data_pipelines import latents as latents_data
-from data_pipelines import stories as stories_lib
 from data_pipelines import stream
 from data_pipelines import tokenize
 from data_pipelines.prepare import encoding
+from launch import lessons
 from launch import run as run_lib
 from launch import shares
 from launch import showing
@@ -59,7 +59,6 @@ from tv2tv_jax.train import feed
 from tv2tv_jax.train import flops
 from tv2tv_jax.train import leader
 from tv2tv_jax.train import loop
-from tv2tv_jax.train import objective
 from tv2tv_jax.train import state as state_lib
 from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.tv2tv import model as model_lib
@@ -101,9 +100,7 @@ def main(_) -> None:
     leader.does(lambda: _reset(run, workdir))
   workdir_lib.claim(workdir, run)
   _keep(run, latents[0], workdir)
-  lesson = objective.lesson(
-    run.objective, run.rates, plan=stories_lib.plan(run.data)
-  )
+  lesson = lessons.lesson(run)
   state = loop.train(
     lambda key: model_lib.Tv2tv(run.model, rngs=nnx.Rngs(key)),
     lesson,

@@ -63,8 +63,10 @@ def make_mesh(
   sizes = _sizes((1, -1) if shape is None else tuple(shape), len(devices))
   kinds = (AxisType.Explicit,) * len(MESH_AXES)
   slices = len({getattr(d, 'slice_index', 0) for d in devices})
+  split = dict(allow_split_physical_axes=True)  # Of the network of a slice.
   if slices == 1:
-    return jax.make_mesh(sizes, MESH_AXES, axis_types=kinds, devices=devices)
+    placed = mesh_utils.create_device_mesh(sizes, devices, **split)
+    return Mesh(placed, MESH_AXES, axis_types=kinds)
   outer = 0 if sizes[0] > 1 else 1
   if sizes[outer] % slices:
     raise ValueError(
@@ -73,7 +75,9 @@ def make_mesh(
     )
   across = tuple(slices if i == outer else 1 for i in range(len(sizes)))
   within = tuple(a // b for a, b in zip(sizes, across, strict=True))
-  placed = mesh_utils.create_hybrid_device_mesh(within, across, devices)
+  placed = mesh_utils.create_hybrid_device_mesh(
+    within, across, devices, **split
+  )
   return Mesh(placed, MESH_AXES, axis_types=kinds)
 
 

@@ -17,6 +17,7 @@ from data_pipelines import stories as stories_lib
 from data_pipelines import stream
 from data_pipelines import tokenize
 from launch import figures
+from launch import lessons
 from launch import shares
 from launch import sheet
 from launch.evaluation import continuations
@@ -25,7 +26,6 @@ from launch.evaluation import tables
 from tv2tv_jax import sharding
 from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import leader
-from tv2tv_jax.train import objective
 from tv2tv_jax.train import vae_folder
 from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.tv2tv import model as model_lib
@@ -108,7 +108,7 @@ class Evaluation:
     self._total = -(-self._rows // data.batch)
     self._totals = judge.judged(
       run,
-      objective.lesson(run.objective, plan=stories_lib.plan(data)),
+      lessons.lesson(run),
       batches,
       watch=lambda: self._bar.update(),
     )

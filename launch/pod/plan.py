@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from configs import schema
+from launch import lessons
 from launch.pod import program as program_lib
 from launch.pod import topology as topology_lib
 
@@ -55,7 +56,7 @@ def plan(run: schema.StoryRun, mesh: Mesh | None = None) -> Plan:
   if mesh is not None:
     program_lib.check(run, mesh)
   with jax.set_mesh(mesh) if mesh else contextlib.nullcontext():
-    state = program_lib.abstract_state(run, program_lib.lesson(run))
+    state = program_lib.abstract_state(run, lessons.lesson(run))
     layer = 0
     if run.model.towers.remat != 'none':
       layer = _kept(_cut(run, depth=2)) - _kept(_cut(run, depth=1))
@@ -92,7 +93,7 @@ def _scores(run: schema.StoryRun) -> int:
 
 def _kept(run: schema.StoryRun) -> int:
   """Bytes that the way back of a part of a batch needs of the way forward."""
-  told = program_lib.lesson(run)
+  told = lessons.lesson(run)
   rows = dataclasses.replace(
     run.data, batch=run.data.batch // run.train.accumulate
   )

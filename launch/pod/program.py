@@ -16,11 +16,11 @@ from jax.sharding import Mesh
 from jax.sharding import NamedSharding
 
 from configs import schema
-from data_pipelines import stories as stories_lib
+from launch import lessons
 from launch import run as run_lib
 from tv2tv_jax import sharding
 from tv2tv_jax.interleave import story as story_lib
-from tv2tv_jax.train import objective
+from tv2tv_jax.train import loop
 from tv2tv_jax.train import step as step_lib
 from tv2tv_jax.tv2tv import model as model_lib
 
@@ -106,17 +106,8 @@ def lowered(run: schema.StoryRun, mesh: Mesh) -> Lowered:
   check(run, mesh)
   began = time.monotonic()
   with jax.set_mesh(mesh):
-    told = lesson(run)
-    step = jax.jit(
-      functools.partial(
-        step_lib.train_step,
-        loss=told,
-        optimizer=run.train.optimizer,
-        ema=run.train.ema,
-      ),
-      donate_argnums=0,
-      compiler_options=told.compiler_options,
-    )
+    told = lessons.lesson(run)
+    step = loop.program(told, run.train)
     state = abstract_state(run, told)
     stage = step.lower(
       state, abstract_batch(run), abstract_key(), state.progress
@@ -156,14 +147,6 @@ def check(run: schema.StoryRun, mesh: Mesh) -> None:
       f'{parts} parts (config.train.accumulate): give a multiple of '
       f'{shares * parts}'
     )
-
-
-def lesson(run: schema.StoryRun) -> step_lib.Lesson:
-  """What a run learns, as `launch.train` does."""
-  told = objective.lesson(
-    run.objective, run.rates, plan=stories_lib.plan(run.data)
-  )
-  return told._replace(accumulate=run.train.accumulate)
 
 
 def abstract_model(run: schema.StoryRun) -> model_lib.Tv2tv:

@@ -168,14 +168,16 @@ def train(
         session = _Session(
           config, extra, feed, checkpoints, watchdog, notice, journal, profile
         )
-        state = session.run(state, _program(told, config))
+        key = jax.random.key(config.seed)
+        step = functools.partial(program(told, config), key=key)
+        state = session.run(state, step)
     watchdog.rest()
   return state
 
 
-def _program(told: step_lib.Lesson, config: TrainConfig) -> Program:
-  """The step, compiled when it is first called; it gives up the state."""
-  step = jax.jit(
+def program(told: step_lib.Lesson, config: TrainConfig) -> Program:
+  """The step of a run, compiled when it is first called; gives up the state."""
+  return jax.jit(
     functools.partial(
       step_lib.train_step,
       loss=told,
@@ -185,7 +187,6 @@ def _program(told: step_lib.Lesson, config: TrainConfig) -> Program:
     donate_argnums=0,
     compiler_options=told.compiler_options,
   )
-  return functools.partial(step, key=jax.random.key(config.seed))
 
 
 class _Sent(NamedTuple):
