@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
+import glob
 import hashlib
+import importlib.util
 import os
 import platform
 import resource
@@ -22,6 +24,14 @@ from launch.hosts import processes
 from tv2tv_jax import sharding
 
 _CACHE = '~/.cache/tv2tv_jax'
+# Devices of TPUs, of NVIDIA's GPUs, also under Windows, and of AMD's.
+_ACCELERATORS = (
+  '/dev/accel*',
+  '/dev/vfio/[0-9]*',
+  '/dev/nvidia[0-9]*',
+  '/dev/dxg',
+  '/dev/kfd',
+)
 
 
 def app(
@@ -44,6 +54,8 @@ def app(
   """
 
   def guarded(argv: Sequence[str]) -> None:
+    if _has_only_cpus():
+      jax.config.update('jax_platforms', 'cpu')
     if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
       jax.config.update('jax_compilation_cache_dir', _compilation_cache())
     if len(argv) > 1 + arguments:
@@ -66,6 +78,16 @@ def app(
   if mesh:
     processes.define_flags()
   absl_app.run(guarded, flags_parser=_parsed)
+
+
+def _has_only_cpus() -> bool:
+  """Whether libtpu is here, to compile for TPUs, and no accelerator is.
+
+  It would look for a TPU for seconds, and tell of its troubles.
+  """
+  if os.environ.get('JAX_PLATFORMS') or not importlib.util.find_spec('libtpu'):
+    return False
+  return not any(glob.glob(pattern) for pattern in _ACCELERATORS)
 
 
 def _said(error: BaseException) -> tuple[str, int] | None:
