@@ -1,5 +1,6 @@
 """The tree holds what it promises, and nothing of the desk it was made on."""
 
+import pathlib
 import re
 
 import pytest
@@ -73,7 +74,8 @@ def test_a_readme_names_what_exists(name):
   tops = '|'.join((*tree.ROOMS, 'tests', r'\.ci'))
   named = set(re.findall(rf'(?<![\w/.-])(?:{tops})/[\w./-]*\w', readme))
   links = re.findall(r'\]\(([^)#\s]+)', readme)
-  named |= {link for link in links if '://' not in link}
+  here = pathlib.PurePath(name).parent
+  named |= {str(here / link) for link in links if '://' not in link}
   programs = re.findall(r'python -m ([\w.]+)', readme)
   named |= {program.replace('.', '/') + '.py' for program in programs}
   named -= {'pip.py', 'venv.py', 'pytest.py'}

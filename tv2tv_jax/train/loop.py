@@ -168,9 +168,7 @@ def train(
         session = _Session(
           config, extra, feed, checkpoints, watchdog, notice, journal, profile
         )
-        key = jax.random.key(config.seed)
-        step = functools.partial(program(told, config), key=key)
-        state = session.run(state, step)
+        state = session.run(state, program(told, config))
     watchdog.rest()
   return state
 
@@ -218,13 +216,14 @@ class _Session(NamedTuple):
     """A batch, a step, a look at the step before; now and then more."""
     clock, pace = self.journal.clock, self.journal.pace
     step, progress, sent = int(state.step), float(state.progress), None
+    key = jax.random.key(self.config.seed)
     while progress < 1.0:
       batch = next(self.feed)
       step += 1
       progress = clock.progress(step)
       self.profile.before(step)
       with self._compiling(batch):
-        state, metrics = program(state, batch, progress=jnp.float32(progress))
+        state, metrics = program(state, batch, key, jnp.float32(progress))
       over = progress >= 1.0
       if not over:
         with pace.waiting(metrics['loss'].is_ready):
