@@ -12,7 +12,8 @@ that 640 text tokens leave 18 for the words of a chunk on average.
 The batch is the paper's. Open in it, and chosen: the optimizer, which is
 Transfusion's, the number of steps, and when a checkpoint is kept.
 
-Which slice of which chip holds it, and what to expect of a step there:
+Which slice of which chip holds it, in how many parts of a batch, and what to
+expect of a step there:
 
   python -m launch.compile --config configs/csgo_3b.py --topology v5p:4x4x4
 
@@ -43,6 +44,7 @@ def get_config() -> config_dict.ConfigDict:
       objective=objective.ObjectiveConfig(film_start=False),
       train=loop.TrainConfig(
         steps=50_000,
+        accumulate=2,
         log_every=10,
         evaluate_every=1000,
         save_every=500,

@@ -12,7 +12,8 @@ prompt and for captions that are longer.
 Batch and steps are the paper's. Open in it, and chosen: the size of the
 picture, the optimizer, which is Transfusion's, and when a checkpoint is kept.
 
-Which slice of which chip holds it, and what to expect of a step there:
+Which slice of which chip holds it, in how many parts of a batch, and what to
+expect of a step there:
 
   python -m launch.compile --config configs/sports_8b.py --topology v5p:4x4x8
 
@@ -43,6 +44,7 @@ def get_config() -> config_dict.ConfigDict:
       objective=objective.ObjectiveConfig(film_start=False),
       train=loop.TrainConfig(
         steps=250_000,
+        accumulate=4,
         log_every=10,
         evaluate_every=1000,
         save_every=500,
