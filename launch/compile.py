@@ -29,6 +29,7 @@ from ml_collections import config_flags
 
 from configs import schema
 from launch import run as run_lib
+from launch.hosts import processes
 from launch.pod import plan as plan_lib
 from launch.pod import program as program_lib
 from launch.pod import report as report_lib
@@ -76,7 +77,8 @@ def main(_) -> None:
     print(sweep_lib.text(told))
     _keep(told, out, 'sweep')
     return
-  mesh = topology_lib.mesh(topology, _shape())
+  shape = None if _MESH.value is None else processes.sizes(_MESH.value)
+  mesh = topology_lib.mesh(topology, shape)
   made = program_lib.compiled(program_lib.lowered(run, mesh))
   if out and made.text:
     out.mkdir(parents=True, exist_ok=True)
@@ -85,22 +87,6 @@ def main(_) -> None:
   told = report_lib.report(run, topology, mesh, made)
   print(report_lib.text(told))
   _keep(told, out, 'step')
-
-
-def _shape() -> tuple[int, ...] | None:
-  """The mesh that was asked for.
-
-  Raises:
-    ValueError: no whole numbers.
-  """
-  if _MESH.value is None:
-    return None
-  try:
-    return tuple(int(size) for size in _MESH.value)
-  except ValueError:
-    raise ValueError(
-      f'--mesh={",".join(_MESH.value)}: give whole numbers, like 1,-1,1,1'
-    ) from None
 
 
 def _keep(told: dict, out: pathlib.Path | None, kind: str) -> None:

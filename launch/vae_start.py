@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from tv2tv_jax import config as config_lib
-from tv2tv_jax.train import loop
+from tv2tv_jax.train import birth
 from tv2tv_jax.train import vae as train_vae
 from tv2tv_jax.train import vae_folder
 from tv2tv_jax.vae import vae as vae_lib
@@ -38,7 +38,7 @@ def init(
   return make
 
 
-def beginning(folder: pathlib.Path, config: vae_lib.VaeConfig) -> loop.Begin:
+def beginning(folder: pathlib.Path, config: vae_lib.VaeConfig) -> birth.Begin:
   """Gives what is trained the VAE of a folder.
 
   Raises:

@@ -19,7 +19,6 @@ import numpy as np
 from configs import schema
 from tv2tv_jax import sharding
 from tv2tv_jax.flow import path
-from tv2tv_jax.flow import times
 from tv2tv_jax.train import accumulate
 from tv2tv_jax.train import exercise as exercise_lib
 from tv2tv_jax.train import step as step_lib
@@ -117,12 +116,7 @@ def _drawn_by_row(
 
   def draw(key: PrngKey) -> tuple[jax.Array, jax.Array]:
     noise_key, time_key = jax.random.split(key)
-    t = times.logit_normal(
-      time_key,
-      latents.shape[1:2],
-      mean=config.time_mean,
-      deviation=config.time_deviation,
-    )
+    t = exercise_lib.flow_times(time_key, latents.shape[1:2], config)
     return jax.random.normal(noise_key, latents.shape[1:]), t
 
   keys = keys_of_rows(jax.random.key(0), first, len(latents))

@@ -55,7 +55,7 @@ def steps(
   while True:
     step = _next(workdir, patience, seen, done) if sharding.leads() else 0
     if step == _NOTHING and time.monotonic() - since > patience.timeout:
-      step = _LATE if _finished(workdir) else _NEVER
+      step = _LATE if checkpoint.finished(workdir) else _NEVER
     step = int(leader.decides(step))
     late = f'checkpoint within --timeout={patience.timeout:g} seconds'
     if step == _NEVER:
@@ -80,9 +80,8 @@ def newest(workdir: pathlib.Path) -> int:
   Raises:
     ValueError: there is none.
   """
-  found = _finished(workdir) if sharding.leads() else []
-  step = int(leader.decides(found[-1] if found else _NOTHING))
-  if step == _NOTHING:
+  step = checkpoint.newest(workdir)
+  if step is None:
     raise ValueError(f'{workdir}: no finished checkpoint there; train first')
   return step
 
@@ -96,17 +95,12 @@ def _next(
   """The next step to visit, or why there is none."""
   # In this order: what is there after the end is all that there will be.
   over = (workdir / REPORT).exists()
-  found = _finished(workdir)
+  found = checkpoint.finished(workdir)
   for step in found:
     wanted = step % patience.every == 0 or (over and step == found[-1])
     if wanted and step not in seen and not done(step):
       return step
   return _OVER if over else _NOTHING
-
-
-def _finished(workdir: pathlib.Path) -> list[int]:
-  """The steps of whole checkpoints, oldest first; none of no folder."""
-  return checkpoint.finished(workdir) if workdir.is_dir() else []
 
 
 def _missing(workdir: pathlib.Path, seen: set[int]) -> str:

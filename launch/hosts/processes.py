@@ -7,6 +7,7 @@ Without either a run is one process, and nothing is waited for. On CPUs Gloo
 carries what devices tell one another, on GPUs NCCL, on TPUs their own network.
 """
 
+from collections.abc import Sequence
 import os
 
 from absl import flags
@@ -60,14 +61,17 @@ def define_flags(values: flags.FlagValues = _FLAGS) -> None:
 
 
 def mesh_shape() -> tuple[int, ...] | None:
-  """What `--mesh` says; ValueError if these are no whole numbers."""
-  if not _FLAGS.mesh:
-    return None
+  """What `--mesh` says; None where it says nothing."""
+  return sizes(_FLAGS.mesh) if _FLAGS.mesh else None
+
+
+def sizes(words: Sequence[str]) -> tuple[int, ...]:
+  """Words of a flag `--mesh`; ValueError if these are no whole numbers."""
   try:
-    return tuple(int(size) for size in _FLAGS.mesh)
+    return tuple(int(word) for word in words)
   except ValueError as error:
     raise ValueError(
-      f'--mesh={",".join(_FLAGS.mesh)}: give whole numbers for '
+      f'--mesh={",".join(words)}: give whole numbers for '
       f'{", ".join(sharding.MESH_AXES)}'
     ) from error
 

@@ -54,17 +54,10 @@ def of_hidden(
   def cut(x: jax.Array) -> jax.Array:
     """`[B, L, ...]` as `[blocks, B, L / blocks, ...]`."""
     x = jnp.pad(x, ((0, 0), (0, spare)) + ((0, 0),) * (x.ndim - 2))
-    shape = (x.shape[0], x.shape[1] // blocks, blocks, *x.shape[2:])
-    layout = sharding.spec('batch', 'length', *(None,) * (x.ndim - 1))
-    return jnp.moveaxis(jax.lax.reshape(x, shape, out_sharding=layout), 2, 0)
+    return jnp.moveaxis(sharding.unmerged(x, 1, x.shape[1] // blocks), 2, 0)
 
   surprise = jax.checkpoint(surprise, prevent_cse=False)
   _, out = jax.lax.scan(
     lambda _, block: (None, surprise(*block)), None, (cut(hidden), cut(targets))
   )
-  out = jnp.moveaxis(out, 0, 2)
-  layout = sharding.spec('batch', 'length')
-  out = jax.lax.reshape(
-    out, (out.shape[0], length + spare), out_sharding=layout
-  )
-  return out[:, :length]
+  return sharding.merged(jnp.moveaxis(out, 0, 2), 1)[:, :length]

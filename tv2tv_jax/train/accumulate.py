@@ -75,14 +75,10 @@ def differentiated(
 
 def _in_parts(rows: jax.Array, parts: int) -> jax.Array:
   """Rows `[B, ...]` as `[parts, B / parts, ...]`, none of which moves."""
-  shape = (rows.shape[0] // parts, parts, *rows.shape[1:])
   if rows.shape[0] % parts:
     raise ValueError(
       f'a batch of {rows.shape[0]} rows does not fall into {parts} parts: '
       'config.train.accumulate must divide config.data.batch'
     )
-  if not sharding.has_mesh():
-    return rows.reshape(shape).swapaxes(0, 1)
-  first, *rest = (*jax.typeof(rows).sharding.spec, *(None,) * rows.ndim)
-  layout = jax.sharding.PartitionSpec(first, None, *rest[: rows.ndim - 1])
-  return jax.lax.reshape(rows, shape, out_sharding=layout).swapaxes(0, 1)
+  apart = sharding.unmerged(rows, 0, rows.shape[0] // parts)
+  return apart.swapaxes(0, 1)

@@ -95,7 +95,7 @@ class Checkpoints:
     """
     begin = time.monotonic()
     damaged = {}
-    while (step := _newest(self._workdir, damaged)) is not None:
+    while (step := newest(self._workdir, damaged)) is not None:
       try:
         state = self._read(self._folder / str(step), abstract, feed)
       except bundle.DamagedError as error:
@@ -211,7 +211,7 @@ def restore_model(
   abstract = sharding.abstract(init, jax.random.key(0))
   wanted = {part: named(abstract)}
   damaged = {}
-  while (found := _newest(workdir, damaged, step)) is not None:
+  while (found := newest(workdir, damaged, step)) is not None:
     folder = workdir.absolute() / _FOLDER / str(found)
     try:
       contents = bundle.read_contents(folder)
@@ -242,13 +242,16 @@ def finished(workdir: pathlib.Path) -> list[int]:
 
 def begun(workdir: pathlib.Path) -> bool:
   """Whether a run in `workdir` would go on from a checkpoint."""
-  return _newest(workdir, ()) is not None
+  return newest(workdir) is not None
 
 
-def _newest(
-  workdir: pathlib.Path, but: Collection[int], only: int | None = None
+def newest(
+  workdir: pathlib.Path, but: Collection[int] = (), only: int | None = None
 ) -> int | None:
-  """The newest checkpoint that the leader sees, but for some."""
+  """The step of the newest checkpoint that the leader sees; None if none is.
+
+  Steps of `but` do not count, and where `only` is set no other does.
+  """
   steps = finished(workdir) if sharding.leads() else []
   steps = [s for s in steps if s not in but and only in (None, s)]
   step = int(leader.decides(steps[-1] if steps else -1))

@@ -100,11 +100,11 @@ def prepared(
   gone = dropout.dropped_words(row, drop)
   seen = dropout.without(row, gone)
   noise = _normal(key_of(_Use.NOISE), latents)
-  t = _times(key_of(_Use.TIME), shape, config)
+  t = flow_times(key_of(_Use.TIME), shape, config)
   clean, clean_t = dropout.flipped(
     latents,
     _normal(key_of(_Use.FLIP_NOISE), latents),
-    _times(key_of(_Use.FLIP_TIME), shape, config),
+    flow_times(key_of(_Use.FLIP_TIME), shape, config),
     dropout.coin(key_of(_Use.FLIP), shape, config.flip),
   )
   places = (seen.chunk_index, seen.chunk_story)
@@ -174,9 +174,9 @@ def _normal(key: PrngKey, like: jax.Array) -> jax.Array:
   return jax.random.normal(key, like.shape, out_sharding=sharding.spec('batch'))
 
 
-def _times(
+def flow_times(
   key: PrngKey, shape: tuple[int, ...], config: ExerciseConfig
-) -> Float[Array, 'B N']:
+) -> Float[Array, '...']:
   """Flow times, one a chunk."""
   return times.logit_normal(
     key, shape, mean=config.time_mean, deviation=config.time_deviation

@@ -26,7 +26,6 @@ from tv2tv_jax.train import watchdog as watchdog_lib
 from tv2tv_jax.typing import Metrics
 from tv2tv_jax.typing import PrngKey
 
-Begin = birth.Begin
 Evaluate = Callable[[nnx.Module], Mapping[str, float]]
 Show = Callable[[nnx.Module, int], None]
 Program = Callable[..., tuple[state_lib.TrainState, Metrics]]
@@ -96,7 +95,7 @@ class Extras(NamedTuple):
 
   evaluate: Evaluate | None = None
   show: Show | None = None
-  begin: Begin | None = None
+  begin: birth.Begin | None = None
   fingerprints: Mapping[str, str] | None = None
   cost: flops.Cost | None = None
   profile: profile_lib.Steps | None = None

@@ -134,8 +134,8 @@ def train_step(
   if told.rates:
     factors = _like(told.rates(state.model, state.progress), updates)
     updates = jax.tree.map(lambda u, factor: factor * u, updates, factors)
-  norm = optax.global_norm(gradients)
-  finite = jnp.isfinite(value) & jnp.isfinite(norm)
+  norms = _norms('gradient_norm', gradients, told)
+  finite = jnp.isfinite(value) & jnp.isfinite(norms['gradient_norm'])
   moved = jax.tree.map(lambda p, u: p - u, moving, updates)
   model = _joined(moved, state.model)
   keep = jnp.minimum(ema, (1 + state.step) / (10 + state.step))
@@ -151,7 +151,7 @@ def train_step(
   metrics = {
     'loss': value,
     **accumulate_lib.finished(metrics),
-    **_norms('gradient_norm', gradients, told),
+    **norms,
     **_norms('update_norm', updates, told),
     'rate': rate,
     'skipped': skipped.astype(jnp.float32),
