@@ -25,7 +25,7 @@ from ml_collections import config_dict
 from configs import schema
 from data_pipelines import stories
 from tv2tv_jax import config
-from tv2tv_jax.sample import rollout
+from tv2tv_jax.sample import settings
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import objective
 from tv2tv_jax.train import optimizer
@@ -62,7 +62,7 @@ def get_config() -> config_dict.ConfigDict:
           clip=1.0,
         ),
       ),
-      sample=rollout.SampleConfig(
+      sample=settings.SampleConfig(
         window=32, kept=16, prompt_budget=32, words_budget=24
       ),
       held_out=512,

@@ -13,7 +13,7 @@ from ml_collections import config_dict
 from configs import schema
 from data_pipelines import stories
 from tv2tv_jax import config
-from tv2tv_jax.sample import rollout
+from tv2tv_jax.sample import settings
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import objective
 from tv2tv_jax.train import optimizer
@@ -45,7 +45,7 @@ def get_config() -> config_dict.ConfigDict:
           weight_decay=0.01,
         ),
       ),
-      sample=rollout.SampleConfig(
+      sample=settings.SampleConfig(
         steps=10,
         guidance=3.0,
         window=9,

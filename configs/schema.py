@@ -6,7 +6,7 @@ Every room states its own fields; this file only puts them side by side.
 import dataclasses
 
 from data_pipelines import stories
-from tv2tv_jax.sample import rollout
+from tv2tv_jax.sample import settings
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import objective
 from tv2tv_jax.train import towers
@@ -56,6 +56,6 @@ class StoryRun:
   model: model.ModelConfig
   objective: objective.ObjectiveConfig
   train: loop.TrainConfig
-  sample: rollout.SampleConfig
+  sample: settings.SampleConfig
   rates: towers.TowerRates = towers.TowerRates()
   held_out: int = 64

@@ -37,6 +37,7 @@ from tv2tv_jax.train import vae_folder
 from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.vae import stream as stream_lib
 from tv2tv_jax.vae import tiles as tiles_lib
+from tv2tv_jax.vae import program
 
 _VAE = flags.DEFINE_string('vae', None, 'Folder of the VAE.')
 _VIDEOS = flags.DEFINE_list('videos', [], 'Video files, parted by commas.')
@@ -230,7 +231,7 @@ def _sent(
   ):
     for part in decoding.over(stream.decode(latents)):
       for frame in part[0]:
-        original, copy = waiting.popleft(), pictures.to_uint8(frame)
+        original, copy = waiting.popleft(), program.to_uint8(frame)
         compared.add(original, copy)
         write(np.concatenate([original, copy], axis=1))
         bar.update()

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import pathlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tqdm
@@ -13,6 +13,8 @@ import tqdm
 from launch import clips
 from launch import storyteller as storyteller_lib
 from tv2tv_jax.evaluate import obedience
+from tv2tv_jax.sample import roll as roll_lib
+from tv2tv_jax.sample import telling as telling_lib
 from tv2tv_jax.train import workdir as workdir_lib
 
 FREE = 'free'
@@ -91,7 +93,8 @@ def _film(
   save: Callable[[str, Part], None],
 ) -> None:
   """Films parts one by one, each saved when it is done."""
-  teller = storyteller_lib.Storyteller(workdir)
+  lanes = max(plan.seeds, plan.stories)
+  teller = storyteller_lib.Storyteller(workdir, lanes=lanes)
   at = teller.chunk_at(plan.told_at)
   stop = at + plan.window
   long = teller.chunks_of(plan.story_seconds)
@@ -101,30 +104,62 @@ def _film(
   with tqdm.tqdm(
     total=total, desc='film', unit='chunk', dynamic_ncols=True
   ) as bar:
-
-    def told_on(roll, chunks, words=None):
-      forced = None if words is None else [words] * len(roll.prompts)
-      return teller.tell(
-        roll, chunks, forced=lambda _: forced, watch=lambda _: bar.update()
-      )
-
-    def done(part, roll, prompts, since):
-      frames, words = teller.frames(roll), teller.words(roll)
-      save(part, Part(frames, words, prompts, _elapsed(bar) - since))
-
     if FREE in parts:
-      roll, prompts = _begun(teller, records, plan.stories)
-      done(FREE, told_on(roll, long), prompts, 0.0)
+      films = _begun(teller, records, plan.stories)
+      save(FREE, films.told_on(long, None, bar).part(_elapsed(bar)))
     if pairs:
       since = _elapsed(bar)
-      roll, prompts = _begun(teller, records, plan.seeds)
-      shared = told_on(roll, at)
+      films = _begun(teller, records, plan.seeds)
+      shared = films.told_on(at, None, bar)
       for part in pairs:
-        words = None
-        if part != TWIN:
-          words = tuple(teller.tokenizer.encode(part))
-        done(part, told_on(shared, stop, words), prompts, since)
+        words = None if part == TWIN else teller.encode(part)
+        told = shared.told_on(stop, words, bar)
+        save(part, told.part(_elapsed(bar) - since))
         since = _elapsed(bar)
+
+
+class _Films(NamedTuple):
+  """Stories side by side, and their frames so far; a value, as they are."""
+
+  teller: storyteller_lib.Storyteller
+  prompts: list[str]
+  tellings: tuple[telling_lib.Telling, ...]
+  frames: tuple[tuple[np.ndarray, ...], ...]
+
+  def told_on(
+    self, chunks: int, words: tuple[int, ...] | None, bar: tqdm.tqdm
+  ) -> '_Films':
+    """The stories with so many chunks, told `words` before each new one."""
+    tellings, asks = self.tellings, [roll_lib.Ask(words)] * len(self.tellings)
+    frames = list(map(list, self.frames))
+
+    def emit(event: telling_lib.Event) -> None:
+      if isinstance(event, telling_lib.Filmed):
+        frames[event.story].append(event.frames)
+
+    while (count := max(len(t.roll.latents) for t in tellings)) < chunks:
+      tellings = self.teller.teller.advance(tellings, asks, emit)
+      bar.update()
+      if all(telling.roll.ended for telling in tellings):
+        bar.update(chunks - count - 1)
+        break
+    self.teller.teller.wait()
+    return self._replace(
+      tellings=tuple(tellings), frames=tuple(map(tuple, frames))
+    )
+
+  def part(self, seconds: float) -> Part:
+    """All films, as long as the longest: one that is over stands still."""
+    films = [np.concatenate(each) for each in self.frames]
+    words = [self.teller.words(each.roll) for each in self.tellings]
+    longest = max(map(len, films))
+    filled = [
+      np.concatenate([film, np.repeat(film[-1:], longest - len(film), axis=0)])
+      for film in films
+    ]
+    chunks = max(map(len, words))
+    said = [[*each, *[''] * (chunks - len(each))] for each in words]
+    return Part(np.stack(filled), said, self.prompts, seconds)
 
 
 def _elapsed(bar: tqdm.tqdm) -> float:
@@ -134,11 +169,16 @@ def _elapsed(bar: tqdm.tqdm) -> float:
 
 def _begun(
   teller: storyteller_lib.Storyteller, records: str, count: int
-) -> tuple[Any, list[str]]:
+) -> _Films:
   """Stories from held-out frames spread over the recording, not chosen."""
   some = next(clips.sample(records, 'test', count=count, length=1, batch=count))
   prompts = [take.prompt for take in some.takes]
-  return teller.begin(some.frames[:, 0], prompts, range(count)), prompts
+  starts = zip(some.frames[:, :1], prompts, strict=True)
+  tellings = tuple(
+    teller.begin(storyteller_lib.Start(frames, prompt), prompt, seed)
+    for seed, (frames, prompt) in enumerate(starts)
+  )
+  return _Films(teller, prompts, tellings, ((),) * len(tellings))
 
 
 def _fingerprint(workdir: pathlib.Path, plan: Plan) -> str:

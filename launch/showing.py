@@ -4,7 +4,6 @@ They are in `pictures/STEP.webp` of the workdir, always of the same starting
 frames, or of the same clips, with the same randomness.
 """
 
-from collections.abc import Sequence
 import io
 import pathlib
 import time
@@ -19,6 +18,7 @@ from launch import sheet
 from launch import storyteller
 from launch import vae_report
 from tv2tv_jax import sharding
+from tv2tv_jax.sample import telling
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import workdir as workdir_lib
 
@@ -77,28 +77,35 @@ def copies(workdir: pathlib.Path, held_out: np.ndarray) -> loop.Show:
 def _told(workdir: pathlib.Path, model: nnx.Module) -> list[sheet.Row]:
   """Stories as rows of a sheet; as far as there is time for them."""
   began = time.monotonic()
-  teller = storyteller.Storyteller(workdir, model=model)
+  told = storyteller.Storyteller(workdir, model=model)
   with np.load(workdir / storyteller.STARTS) as kept:
-    starts = kept['frames'][:_STORIES]
-    prompts = [str(prompt) for prompt in kept['prompts'][:_STORIES]]
-  roll = teller.begin(starts, prompts, range(len(starts)))
-  for chunk in range(2, teller.chunks_of(_SECONDS) + 1):
-    if time.monotonic() - began < _PATIENCE:
-      roll = teller.tell(roll, chunk)
-  frames, words = teller.frames(roll), teller.words(roll)
-  return [
-    sheet.Row(prompt, _shots(teller, film, said))
-    for prompt, film, said in zip(prompts, frames, words, strict=True)
+    starts = kept['frames'][: min(_STORIES, told.engine.lanes)]
+    prompts = [str(prompt) for prompt in kept['prompts'][: len(starts)]]
+  tellings = [
+    told.begin(storyteller.Start(start[None], prompt), prompt, seed)
+    for seed, (start, prompt) in enumerate(zip(starts, prompts, strict=True))
   ]
+  last: list[list[np.ndarray]] = [[] for _ in tellings]
 
+  def emit(event: telling.Event) -> None:
+    if isinstance(event, telling.Filmed):
+      last[event.story].append(event.frames[-1])
 
-def _shots(
-  teller: storyteller.Storyteller, film: np.ndarray, said: Sequence[str]
-) -> list[sheet.Shot]:
-  """The last frame of each chunk, and what was said before it."""
+  for _ in range(1, told.chunks_of(_SECONDS)):
+    if time.monotonic() - began < _PATIENCE:
+      tellings = told.teller.advance(tellings, None, emit)
+  told.teller.wait()
   return [
-    sheet.Shot(film[number * teller.step], teller.time_of(number), [words])
-    for number, words in enumerate(said)
+    sheet.Row(
+      prompt,
+      [
+        sheet.Shot(frame, told.time_of(number), [words])
+        for number, (frame, words) in enumerate(
+          zip(frames, told.words(each.roll), strict=True)
+        )
+      ],
+    )
+    for prompt, frames, each in zip(prompts, last, tellings, strict=True)
   ]
 
 

@@ -2,36 +2,44 @@
 
 from collections.abc import Sequence
 import dataclasses
+import hashlib
 import io
 import pathlib
 from typing import NamedTuple
+import unicodedata
 
 from flax import nnx
-import jax.numpy as jnp
-from jaxtyping import Float, UInt8
 import numpy as np
 
 from configs import schema
 from data_pipelines import latents as latents_data
 from data_pipelines import tokenize
-from tv2tv_jax.evaluate import pictures
+from tv2tv_jax.interleave import story as story_lib
+from tv2tv_jax.sample import film as film_lib
+from tv2tv_jax.sample import roll as roll_lib
 from tv2tv_jax.sample import rollout
+from tv2tv_jax.sample import settings as settings_lib
+from tv2tv_jax.sample import telling as telling_lib
 from tv2tv_jax.train import checkpoint
+from tv2tv_jax.train import digest
 from tv2tv_jax.train import vae_folder
 from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.tv2tv import model as model_lib
 from tv2tv_jax.vae import latents as latents_lib
-from tv2tv_jax.vae import stream as stream_lib
 
 STARTS = 'starts.npz'
 _KEPT = 16  # starting frames that a workdir keeps
-_PIECE = 8  # latents that the VAE decodes at once: films stream through it
 
 
 class Start(NamedTuple):
-  """How a story may begin: a frame, uint8 [Y, X, 3], and its prompt."""
+  """How a story may begin.
 
-  frame: np.ndarray
+  Attributes:
+    frames: uint8 [T, Y, X, 3]: one, or a clip of 1 + 4n.
+    prompt: what the story is about.
+  """
+
+  frames: np.ndarray
   prompt: str
 
 
@@ -40,7 +48,7 @@ class Say(NamedTuple):
 
   Attributes:
     time: seconds into the story.
-    text: the words.
+    text: the words; '': the model says nothing.
     hold: seconds for which they are restated before every chunk, as the
       recorded controls are, and the model writes none of its own.
   """
@@ -60,11 +68,11 @@ def keep_starts(
   clips = latents_data.Clips(latents, 'test')
   some = np.linspace(0, len(clips) - 1, min(_KEPT, len(clips)))
   chosen = [clips[int(index)] for index in some.round()]
-  film = _Film(vae_workdir, piece=1)
-  frames = film.decode(np.stack([clip.latents[:1] for clip in chosen]))[:, 0]
+  film = _film(vae_workdir)
+  frames = [film.shown(clip.latents[0].astype('f4'))[0] for clip in chosen]
   buffer = io.BytesIO()
   prompts = [clip.prompt for clip in chosen]
-  np.savez_compressed(buffer, frames=frames, prompts=prompts)
+  np.savez_compressed(buffer, frames=np.concatenate(frames), prompts=prompts)
   workdir_lib.write_whole(path, buffer.getvalue())
 
 
@@ -83,17 +91,29 @@ def kept_start(workdir: pathlib.Path, number: int) -> Start:
     raise ValueError(
       f'{path} keeps {len(frames)} starting frames: no number {number}'
     )
-  return Start(frames[number], str(prompts[number]))
+  return Start(frames[number : number + 1], str(prompts[number]))
 
 
 class Storyteller:
-  """Model, VAE and tokenizer of a workdir."""
+  """Model, VAE and tokenizer of a workdir: text and times, words and frames.
+
+  Attributes:
+    teller: tells the stories.
+    tokenizer: of the words.
+    layout: where the words of a story are.
+    config: how stories are told.
+    rate: frames a second.
+    step: frames of a chunk.
+    size: rows and columns of a picture.
+    checkpoint: `step` and `fingerprint` of the weights.
+  """
 
   def __init__(
     self,
     workdir: pathlib.Path,
     *,
     model: model_lib.Tv2tv | None = None,
+    layout: story_lib.Layout | None = None,
     **changes,
   ):
     """Loads a workdir of `launch.train`.
@@ -101,37 +121,43 @@ class Storyteller:
     Args:
       workdir: of a run; with at least one checkpoint, unless a model is given.
       model: what tells the stories; None: the average of the newest checkpoint.
+      layout: where words are; None: where the model has learned to have them.
       **changes: fields of its `SampleConfig` to set; None leaves them.
 
     Raises:
-      ValueError: no workdir, no checkpoint, or a model that plans ahead.
+      ValueError: no workdir, no checkpoint, no VAE in it, a field out of range.
     """
     run = workdir_lib.read(workdir, schema.StoryRun)
-    if run.data.layout == 'think2v':
-      raise ValueError(
-        f'{workdir}: trained with config.data.layout = think2v, whose plans '
-        'cannot be filmed yet; train with tv2tv or t2v'
-      )
+    given = {k: v for k, v in changes.items() if v is not None}
+    self.config = dataclasses.replace(run.sample, **given)
+    settings_lib.check(self.config)
+    self.layout = layout or run.data.layout
+    step = None
     if model is None:
+      step = checkpoint.newest(workdir)
       model = checkpoint.restore_model(
         workdir, lambda key: model_lib.Tv2tv(run.model, rngs=nnx.Rngs(key))
       )
-    self._film = _Film(workdir / 'vae', piece=_PIECE)
+    self.checkpoint = {'step': step, 'fingerprint': _fingerprint(model)}
+    film = _film(workdir / 'vae')
     metadata = latents_data.read_metadata(workdir)
     self.rate, self.step = metadata.rate, metadata.chunk_frames
     self.size = tuple(
       n * s
       for n, s in zip(
         (run.model.frames.rows, run.model.frames.columns),
-        self._film.stride[1:],
+        film.stride[1:],
         strict=True,
       )
     )
     self.tokenizer = tokenize.load(workdir)
-    given = {k: v for k, v in changes.items() if v is not None}
-    config = dataclasses.replace(run.sample, **given)
-    self.settings = dataclasses.asdict(config)
-    self.director = rollout.Director(model, self.tokenizer, config)
+    engine = rollout.Engine(model, self.tokenizer, self.config, self.layout)
+    self.teller = telling_lib.Teller(engine, film)
+
+  @property
+  def engine(self) -> rollout.Engine:
+    """What writes and films."""
+    return self.teller.engine
 
   def chunk_at(self, seconds: float) -> int:
     """The filmed chunk whose beginning is nearest to a time; the first is 1."""
@@ -145,78 +171,69 @@ class Storyteller:
     """Chunks, with the starting frame's, of a story of so many seconds."""
     return 1 + max(1, round((seconds * self.rate - 1) / self.step))
 
-  def begin(
-    self,
-    frames: UInt8[np.ndarray, 'B Y X 3'],
-    prompts: Sequence[str],
-    seeds: Sequence[int],
-  ) -> rollout.Roll:
-    """Stories with a starting frame and a prompt each.
+  def encode(self, text: str, what: str = 'words') -> tuple[int, ...]:
+    """The tokens of a text that a person wrote.
+
+    Args:
+      text: the text.
+      what: what it is, for the error.
 
     Raises:
-      ValueError: frames of another size, a prompt over its budget.
+      ValueError: characters that are no text.
     """
-    if frames.shape[1:3] != self.size:
-      (y, x), (rows, columns) = frames.shape[1:3], self.size
+    for character in text:
+      if unicodedata.category(character) in ('Cc', 'Cs', 'Co', 'Cn'):
+        raise ValueError(
+          f'{what}: {text[:40]!r} has the character {character!r}: give text'
+        )
+    return tuple(self.tokenizer.encode(text))
+
+  def begin(
+    self,
+    start: Start,
+    prompt: str,
+    seed: int,
+    settings: settings_lib.Settings | None = None,
+  ) -> telling_lib.Telling:
+    """A story with a start and a prompt; None: the settings of `config`.
+
+    Raises:
+      ValueError: frames of another size, a prompt over its budget or with
+        characters that are no text, settings out of range.
+    """
+    if start.frames.shape[1:3] != self.size:
+      (y, x), (rows, columns) = start.frames.shape[1:3], self.size
       raise ValueError(
         f'a starting frame of {x}x{y}: this model films {columns}x{rows}; '
         'scale or crop it'
       )
-    return self.director.begin(
-      jnp.asarray(self._film.encode(frames[:, None])[:, 0]),
-      [self.tokenizer.encode(prompt) for prompt in prompts],
-      seeds,
-    )
+    tokens = self.encode(prompt, 'prompt')
+    return self.teller.begin(start.frames, tokens, seed, settings)
 
-  def tell(self, roll: rollout.Roll, chunks: int, **kwargs) -> rollout.Roll:
-    """The story told on until it has so many chunks; see `rollout.roll_out`."""
-    return rollout.roll_out(self.director, roll, chunks, **kwargs)
-
-  def forced(self, says: Sequence[Say], number: int) -> tuple[int, ...] | None:
-    """Words that instructions put before a chunk, or None: it is free.
+  def asked(self, says: Sequence[Say], number: int) -> roll_lib.Ask:
+    """What instructions want of a chunk.
 
     Where two hold at once, the later one does.
     """
     for say in sorted(says, key=lambda say: -say.time):
       first = self.chunk_at(say.time)
-      if (
-        first
-        <= number
-        < first + max(1, round(say.hold * self.rate / self.step))
-      ):
-        return tuple(self.tokenizer.encode(say.text))
-    return None
+      last = first + max(1, round(say.hold * self.rate / self.step))
+      if first <= number < last:
+        return roll_lib.Ask(self.encode(say.text))
+    return roll_lib.Ask()
 
-  def frames(self, roll: rollout.Roll) -> UInt8[np.ndarray, 'B T Y X 3']:
-    """All pictures of the stories, the starting frame first."""
-    return self._film.decode(np.stack(roll.latents, axis=1))
-
-  def words(self, roll: rollout.Roll) -> list[list[str]]:
-    """The words before each chunk, for each story."""
-    return [
-      [self.tokenizer.decode(words) for words in row] for row in roll.words
-    ]
+  def words(self, roll: roll_lib.Roll) -> list[str]:
+    """The words before each chunk."""
+    return [self.tokenizer.decode(words) for words in roll.words]
 
 
-class _Film:
-  """Film to normalised latents and back, in memory for a piece of it."""
+def _film(folder: pathlib.Path) -> film_lib.Film:
+  """The VAE of a folder, with the statistics of its latents."""
+  statistics, _ = latents_lib.load(folder / vae_folder.LATENTS)
+  return film_lib.Film(vae_folder.restored(folder), statistics)
 
-  def __init__(self, folder: pathlib.Path, *, piece: int):
-    self._statistics, _ = latents_lib.load(folder / 'latents.json')
-    vae = vae_folder.restored(folder)
-    self.stride = vae.config.stride
-    self._stream = stream_lib.Stream(vae, piece=piece)
 
-  def encode(
-    self, frames: UInt8[np.ndarray, 'B T Y X 3']
-  ) -> Float[np.ndarray, 'B N V U Z']:
-    """Normalised latents."""
-    return latents_lib.normalise(self._stream.means(frames), self._statistics)
-
-  def decode(
-    self, latents: Float[np.ndarray, 'B N V U Z']
-  ) -> UInt8[np.ndarray, 'B T Y X 3']:
-    """Pictures."""
-    latents = latents_lib.restore(latents, self._statistics)
-    parts = self._stream.decode([latents])
-    return np.concatenate(list(map(pictures.to_uint8, parts)), axis=1)
+def _fingerprint(model: model_lib.Tv2tv) -> str:
+  """Names weights by all their numbers."""
+  numbers = digest.digests(checkpoint.named(model))
+  return hashlib.sha256(repr(sorted(numbers.items())).encode()).hexdigest()[:16]

@@ -19,6 +19,7 @@ from tv2tv_jax.train import loop
 from tv2tv_jax.train import optimizer
 from tv2tv_jax.train import vae as train_vae
 from tv2tv_jax.vae import vae as vae_lib
+from tv2tv_jax.vae import program
 
 _BATCH = 48
 _ENOUGH = 20  # windows of real film that make a ceiling
@@ -66,7 +67,7 @@ def copied(vae: vae_lib.Vae, frames: np.ndarray) -> np.ndarray:
   """Films as the VAE gives them back, uint8 [B, T, Y, X, 3]."""
   again = jax.jit(lambda vae, some: vae.reconstruct(train_vae.pixels(some)))
   return np.concatenate(
-    [pictures.to_uint8(again(vae, one[None])) for one in frames]
+    [program.to_uint8(again(vae, one[None])) for one in frames]
   )
 
 

@@ -106,6 +106,12 @@ def has_mesh() -> bool:
   return not jax.sharding.get_abstract_mesh().empty
 
 
+def adopted() -> Callable[[], None]:
+  """Gives what another thread calls first, to have the mesh of this one."""
+  mesh = jax.sharding.get_mesh() if has_mesh() else None
+  return lambda: mesh and jax.set_mesh(mesh)
+
+
 def spec(*axes: str | None) -> PartitionSpec | None:
   """`spec('batch', 'length')` is `P(('data', 'fsdp'), 'context')`.
 

@@ -35,6 +35,7 @@ from tv2tv_jax.nn import conv
 from tv2tv_jax.train import vae_folder
 from tv2tv_jax.vae import latents as latents_lib
 from tv2tv_jax.vae import vae as vae_lib
+from tv2tv_jax.vae import program
 
 _SHOWN = 4  # clips on a sheet
 
@@ -224,7 +225,7 @@ class _Decoder:
     frames, others, self._past = self._decode(
       self._vae, real, other, np.int32(chunk), past
     )
-    return pictures.to_uint8(_here(frames)), pictures.to_uint8(_here(others))
+    return program.to_uint8(_here(frames)), program.to_uint8(_here(others))
 
 
 def _here(rows: jax.Array) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 from tests import tiny
 from tv2tv_jax.evaluate import continuation
 from tv2tv_jax.flow import solvers
+from tv2tv_jax.flow import times
 from tv2tv_jax.sample import decode
 from tv2tv_jax.tv2tv import model as model_lib
 
@@ -22,12 +23,15 @@ def _filmed(latents, noise):
 
 def _last_by_a_sampler(latents, noise):
   """The last chunk as the sampler films it, after reading all before."""
-  model, before = tiny.model(), tiny.STORY._replace(ended=False)
-  before = before._replace(words=before.words[:-1])
-  row = tiny.row(before, chunks=_CHUNKS - 1)
-  state = decode.read_row(model, row, latents[:, :-1], slots=60)
-  words = jnp.array([[*tiny.STORY.words[-1], tiny.SPECIAL.bof]])
-  state = decode.read_text(model, state, words, jnp.array([words.shape[1]]))
+  model, special = tiny.model(), tiny.SPECIAL
+  state = decode.begun(model.config, batch=1, slots=60)
+  for chunk, words in enumerate(tiny.STORY.words):
+    before = (special.bos, *tiny.STORY.prompt) if chunk == 0 else ()
+    tokens = jnp.array([[*before, *words, special.bof]])
+    state = decode.read_text(model, state, tokens, jnp.array(tokens.shape[1:]))
+    if chunk < _CHUNKS - 1:
+      one = latents[:, chunk], jnp.ones(1, jnp.int32)
+      state = decode.read_chunk(model, state, *one, special.eof)
 
   def velocity(x, t):
     chunk = model_lib.Chunks(
@@ -38,7 +42,7 @@ def _last_by_a_sampler(latents, noise):
     )
     return model(noisy=chunk, cache=state.cache).velocity[:, 0]
 
-  return solvers.euler(velocity, noise[:, -1], steps=_STEPS)
+  return solvers.solved(velocity, noise[:, -1], times.evenly(_STEPS))
 
 
 def test_it_is_what_the_sampler_films_after_the_same_past():

@@ -21,6 +21,7 @@ from tv2tv_jax.train import vae_folder
 from tv2tv_jax.train import weights
 from tv2tv_jax.train import workdir as workdir_lib
 from tv2tv_jax.vae import stream as stream_lib
+from tv2tv_jax.vae import program
 
 
 def _noise(frames, height, width):
@@ -85,7 +86,7 @@ def test_films_go_through_and_are_judged(folder):
 
   originals = np.stack(list(films.video(paths[0]).frames()))[:21, 1:49]
   stream = stream_lib.Stream(vae_folder.restored(folder / 'vae'), piece=2)
-  again = pictures.to_uint8(stream.frames(stream.means(originals[None]))[0])
+  again = program.to_uint8(stream.frames(stream.means(originals[None]))[0])
   decibels = pictures.psnr(again, originals)
   np.testing.assert_allclose(first['psnr_per_frame'], decibels, atol=1e-3)
   np.testing.assert_allclose(first['psnr'], decibels.mean(), atol=1e-3)

@@ -10,36 +10,42 @@ import pytest
 
 from launch import showing
 from launch import storyteller
+from tv2tv_jax.sample import telling
 
 
-class _Teller:
-  """Stories of grey pictures, two a chunk."""
-
-  step = 2
+class _Storyteller:
+  """Stories of grey pictures, two a chunk; its own teller."""
 
   def __init__(self, workdir, *, model):
     assert model == 'the model'
+    self.teller, self.engine = self, types.SimpleNamespace(lanes=4)
 
-  def begin(self, frames, prompts, seeds):
-    assert (len(frames), prompts, list(seeds)) == (
-      3,
-      ['a', 'b', 'c'],
-      [0, 1, 2],
-    )
-    return 1
+  def begin(self, start, prompt, seed):
+    assert start.frames.shape == (1, 12, 16, 3)
+    assert prompt == start.prompt == 'abc'[seed]
+    return telling.Telling(types.SimpleNamespace(latents=(0,)))
 
   def chunks_of(self, seconds):
     return 5
 
-  def tell(self, roll, chunks):
-    assert chunks == roll + 1
-    return chunks
+  def advance(self, tellings, asks, emit):
+    assert len(tellings) == 3 and asks is None
+    out = []
+    for story, each in enumerate(tellings):
+      count = len(each.roll.latents) + 1
+      for chunk in range(each.shown, count):
+        emit(telling.Wrote(story, chunk, (), False))
+        grey = np.full((2, 12, 16, 3), 128, np.uint8)
+        emit(telling.Filmed(story, chunk, grey))
+      roll = types.SimpleNamespace(latents=(0,) * count)
+      out.append(telling.Telling(roll, count))
+    return out
 
-  def frames(self, roll):
-    return np.full((3, 1 + 2 * (roll - 1), 12, 16, 3), 128, np.uint8)
+  def wait(self):
+    pass
 
   def words(self, roll):
-    return [['said'] * roll] * 3
+    return ['said'] * len(roll.latents)
 
   def time_of(self, number):
     return 0.5 * number
@@ -53,7 +59,7 @@ def workdir(tmp_path, monkeypatch):
     tmp_path / storyteller.STARTS, frames=frames, prompts=['a', 'b', 'c']
   )
   monkeypatch.setattr(jax, 'device_count', lambda: 1)
-  monkeypatch.setattr(storyteller, 'Storyteller', _Teller)
+  monkeypatch.setattr(storyteller, 'Storyteller', _Storyteller)
   return tmp_path
 
 

@@ -1,4 +1,4 @@
-"""A cache holds each row's own past, in order, and padding takes no place."""
+"""A cache holds each row's own past, in order, and padding is never seen."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,17 +22,15 @@ def _places(story: list[list[int]], start: int) -> timeline.Timeline:
 
 def test_rows_fill_at_their_own_pace():
   cache = cache_lib.empty(tiny.config().towers, 2, 6, jnp.dtype('float32'))
-  cache = cache_lib.appended(
-    cache, _memory(1.0, 2), _places([[0, 0], [0, -1]], 0)
-  )
-  np.testing.assert_array_equal(cache.length, [2, 1])
-  cache = cache_lib.appended(
-    cache, _memory(2.0, 2), _places([[0, -1], [0, 0]], 2)
-  )
-  np.testing.assert_array_equal(cache.length, [3, 3])
+  first = _places([[0, 0], [-1, -1]], 0)
+  cache = cache_lib.appended(cache, _memory(1.0, 2), first)
+  np.testing.assert_array_equal(cache.length, [2, 0])
+  cache = cache_lib.appended(cache, _memory(2.0, 2), _places([[0, -1]] * 2, 2))
+  np.testing.assert_array_equal(cache.length, [4, 2])
   seen = np.asarray(cache.places.story) >= 0
-  np.testing.assert_array_equal(seen[:, :3], True)
-  np.testing.assert_array_equal(seen[:, 3:], False)
+  np.testing.assert_array_equal(
+    seen, np.array([[1, 1, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0]], bool)
+  )
   values = np.asarray(cache.memory.key)[0, :, 0, :3, 0]
-  np.testing.assert_array_equal(values, [[1, 1, 2], [1, 2, 2]])
+  np.testing.assert_array_equal(values, [[1, 1, 2], [2, 2, 0]])
   np.testing.assert_array_equal(cache.memory.value, -cache.memory.key)

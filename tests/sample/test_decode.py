@@ -35,7 +35,9 @@ def _read(model, state, tokens, *, length):
   return decode.read_text(model, state, tokens, jnp.full(1, length))
 
 
-_read_chunk = jax.jit(decode.read_chunk)
+_read_chunk = jax.jit(
+  functools.partial(decode.read_chunk, eof=tiny.SPECIAL.eof)
+)
 
 
 @jax.jit
@@ -77,7 +79,11 @@ def test_any_split_gives_the_teacher_forced_words_and_velocities(
       out.velocity[:, chunk],
       atol=1e-4,
     )
+    # EOF is read with the chunk.
     state = _read_chunk(model, state, clean[:, chunk], jnp.ones(1, jnp.int32))
+    assert int(row.tokens[0, at]) == tiny.SPECIAL.eof
+    np.testing.assert_allclose(state.logits[0], out.logits[0, at], atol=1e-4)
+    at += 1
   assert at == said and chunk == 4
 
 

@@ -245,3 +245,8 @@ def test_memory_does_not_grow_with_a_clip():
   # At once, 240 frames more are 189 MB, without all that leads to them.
   unit = 1 if sys.platform == 'darwin' else 1024
   assert (long - short) * unit < 10e6
+
+
+def test_pixels_round_and_stay_in_range():
+  pixels = np.array([-1.4, -1.0, 0.0, 1 / 127.5, 1.0, 1.2])
+  assert program.to_uint8(pixels).tolist() == [0, 0, 128, 128, 255, 255]

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from tv2tv_jax import sharding
 from tv2tv_jax.flow import solvers
+from tv2tv_jax.flow import times as times_lib
 from tv2tv_jax.interleave import plan as plan_lib
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.tv2tv import model as model_lib
@@ -47,4 +48,4 @@ def filmed(
     out = model(text, clean, noisy, plan=plan).velocity
     return sharding.place(out, 'batch')  # As the noise lies.
 
-  return solvers.euler(velocity, noise, steps=steps)
+  return solvers.solved(velocity, noise, times_lib.evenly(steps))

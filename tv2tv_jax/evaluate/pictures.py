@@ -70,13 +70,6 @@ def psnr_over_time(
   return psnr(films, originals).mean(axis=0)
 
 
-def to_uint8(pixels: Float[np.ndarray, '*B']) -> UInt8[np.ndarray, '*B']:
-  """Pixels in [-1, 1], or a little beyond, as bytes."""
-  return np.clip(np.rint((np.asarray(pixels) + 1) * 127.5), 0, 255).astype(
-    np.uint8
-  )
-
-
 def _check(pictures: np.ndarray, originals: np.ndarray) -> None:
   """ValueError if the shapes differ."""
   if pictures.shape != originals.shape:

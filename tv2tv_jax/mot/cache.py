@@ -1,7 +1,8 @@
 """Keys and values of the clean timeline, in buffers of a fixed size.
 
 A cache is a value: to fork a story is to use its cache twice. Rows fill their
-slots at their own pace; noisy tokens never enter.
+slots at their own pace; noisy tokens never enter. What is seen of a slot is
+what its place says, so that padding may lie between tokens.
 """
 
 from typing import NamedTuple
@@ -55,11 +56,12 @@ def appended(cache: Cache, memory: Memory, places: timeline.Timeline) -> Cache:
   """The cache with new tokens after each row's last.
 
   Args:
-    cache: the past; it must have room, which the caller sees to: slots are
-      static, and a write beyond the last one is moved back by XLA.
+    cache: the past; it must have room for all new tokens of every row, which
+      the caller sees to: slots are static, and a write beyond the last one is
+      moved back by XLA.
     memory: keys and values of the new tokens.
-    places: of the new tokens. Padding (a negative story) must stand last; it
-      takes no slot.
+    places: of the new tokens. Padding (a negative story) takes slots that none
+      sees; a row of nothing else takes none.
   """
 
   def write(buffer: jax.Array, new: jax.Array, start: jax.Array) -> jax.Array:
@@ -77,5 +79,5 @@ def appended(cache: Cache, memory: Memory, places: timeline.Timeline) -> Cache:
     cache.places,
     places,
   )
-  count = jnp.sum(places.story >= 0, axis=1, dtype=jnp.int32)
-  return Cache(filled, seen, cache.length + count)
+  new = jnp.any(places.story >= 0, axis=1)
+  return Cache(filled, seen, cache.length + new * places.story.shape[1])

@@ -1,4 +1,9 @@
-"""A story being told: what has been read so far, and what may come next."""
+"""A story being told: what has been read so far, and what may come next.
+
+Words and chunks are read in blocks of fixed sizes, padded where there are
+fewer, so that what is known of a story depends on what it is, never on how it
+came about: written by the model, put in by a person, or read once more.
+"""
 
 from typing import NamedTuple
 
@@ -62,50 +67,54 @@ def read_chunk(
   state: DecodeState,
   latent: Float[Array, 'B Y X Z'],
   active: Int[Array, 'B'],
+  eof: int,
 ) -> DecodeState:
-  """Appends one clean chunk to each row that is `active` (1, else 0)."""
-  chunk = model_lib.Chunks(
-    latents=latent[:, None],
-    t=jnp.ones((latent.shape[0], 1)),
-    index=state.place[:, None],
-    story=active[:, None] - 1,
+  """Appends a clean chunk, and the EOF after it, to each row that is `active`.
+
+  Args:
+    model: the model.
+    state: the stories, each after the BOF of the chunk.
+    latent: normalised.
+    active: 1 for a row that gets its chunk, else 0.
+    eof: the token.
+  """
+  story = active[:, None] - 1
+  place, after = (state.place[:, None] + n for n in (0, model.config.span))
+  out = model(
+    model_lib.Text(jnp.full_like(story, eof), after, story),
+    model_lib.Chunks(latent[:, None], jnp.ones(story.shape), place, story),
+    cache=state.cache,
   )
-  out = model(clean=chunk, cache=state.cache)
   return DecodeState(
     cache_lib.appended(state.cache, out.memory, out.places),
-    state.place + active * model.config.span,
-    state.logits,
+    state.place + active * (model.config.span + 1),
+    jnp.where(story >= 0, out.logits[:, 0], state.logits),
   )
 
 
-def read_row(
-  model: model_lib.Tv2tv,
-  row: story_lib.Row,
-  latents: Float[Array, 'B N Y X Z'],
-  *,
-  slots: int,
+def moved(
+  target: DecodeState,
+  source: DecodeState,
+  row: Int[Array, ''],
+  other: Int[Array, ''],
 ) -> DecodeState:
-  """Reads whole stories, laid out as in training, in one pass.
+  """The batch `target` with its row `row` replaced by row `other` of `source`.
 
-  Every story ends with a text token; a chunk's memory never depends on what
-  comes after it, so this is what token by token gives.
+  Their shapes are the same.
   """
-  text = model_lib.Text(row.tokens, row.index, row.story)
-  clean = model_lib.Chunks(
-    latents, jnp.ones(latents.shape[:2]), row.chunk_index, row.chunk_story
+
+  def move(axis: int, into: jax.Array, of: jax.Array) -> jax.Array:
+    one = jax.lax.dynamic_slice_in_dim(of, other, 1, axis)
+    return jax.lax.dynamic_update_slice_in_dim(into, one, row, axis)
+
+  def moved_rows(axis: int, into, of):
+    return jax.tree.map(lambda a, b: move(axis, a, b), into, of)
+
+  memory = moved_rows(1, target.cache.memory, source.cache.memory)
+  rest = moved_rows(0, target.cache[1:], source.cache[1:])
+  return DecodeState(
+    cache_lib.Cache(memory, *rest), *moved_rows(0, target[1:], source[1:])
   )
-  out = model(text, clean)
-  state = begun(model.config, batch=latents.shape[0], slots=slots)
-  length = row.tokens.shape[1]
-  cache = state.cache
-  for part in (slice(None, length), slice(length, None)):
-    memory = jax.tree.map(lambda a, part=part: a[:, :, :, part], out.memory)
-    places = jax.tree.map(lambda a, part=part: a[:, part], out.places)
-    cache = cache_lib.appended(cache, memory, places)
-  last = jnp.sum(row.story >= 0, axis=1) - 1
-  logits = jnp.take_along_axis(out.logits, last[:, None, None], axis=1)[:, 0]
-  place = jnp.take_along_axis(row.index, last[:, None], axis=1)[:, 0] + 1
-  return DecodeState(cache, place, logits)
 
 
 def beside(one: DecodeState, other: DecodeState) -> cache_lib.Cache:

@@ -1,288 +1,251 @@
 """A story rolled out: words, a chunk, words, a chunk.
 
-A `Roll` is a value. To ask what would have happened under other words, advance
-the same roll twice.
+Stories lie in lanes, side by side in one compiled program, which is the same
+however many there are and however long they have become. A story does not
+depend on its lane or its neighbours, bit for bit.
 """
 
 from collections.abc import Callable, Sequence
-import dataclasses
 import functools
-from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Float
 import numpy as np
 
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.interleave import tokens as tokens_lib
+from tv2tv_jax.sample import chance
 from tv2tv_jax.sample import decode
 from tv2tv_jax.sample import frames
-from tv2tv_jax.sample import words as words_lib
+from tv2tv_jax.sample import reading
+from tv2tv_jax.sample import roll as roll_lib
+from tv2tv_jax.sample import settings as settings_lib
+from tv2tv_jax.sample import writing
 from tv2tv_jax.tv2tv import model as model_lib
 
-Words = tuple[int, ...]
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SampleConfig:
-  """How stories are told (all open in the paper).
+class Engine:
+  """Tells stories with a model: holds its compiled parts, no story.
 
   Attributes:
-    steps: Euler steps of a chunk.
-    guidance: scale of classifier-free guidance on a chunk's words.
-    temperature: of the words.
-    window: chunks that the model looks back on, itself included.
-    kept: of these, how many stay when the window is full and starts anew.
-    prompt_budget: tokens of a prompt at most.
-    words_budget: tokens of a chunk's words at most.
+    config: what is compiled in.
+    layout: where the words of a story are.
+    lanes: stories at once, at most.
   """
-
-  steps: int = 20
-  guidance: float = 2.0
-  temperature: float = 1.0
-  window: int = 16
-  kept: int = 8
-  prompt_budget: int = 32
-  words_budget: int = 16
-
-
-class Roll(NamedTuple):
-  """A batch of stories up to now.
-
-  Attributes:
-    state: what the model has read of the window.
-    keys: one a row, the source of all its randomness.
-    prompts: token ids.
-    words: of each chunk so far, for each row.
-    latents: of each chunk so far, normalised.
-    seen: chunks in the window.
-    active: rows whose story goes on.
-  """
-
-  state: decode.DecodeState
-  keys: Key[Array, 'B']
-  prompts: tuple[Words, ...]
-  words: tuple[tuple[Words, ...], ...]
-  latents: tuple[Float[Array, 'B Y X Z'], ...]
-  seen: int
-  active: Bool[np.ndarray, 'B']
-
-
-class Director:
-  """Tells stories with a model: holds its compiled parts, no story."""
 
   def __init__(
     self,
     model: model_lib.Tv2tv,
     tokenizer: tokens_lib.Tokenizer,
-    config: SampleConfig,
+    config: settings_lib.SampleConfig,
+    layout: story_lib.Layout = 'tv2tv',
   ):
-    self.config = config
+    """Prepares; nothing is compiled before the first story.
+
+    Raises:
+      ValueError: fields of the configuration that cannot be.
+    """
+    settings_lib.check(config)
+    self.config, self.layout, self.lanes = config, layout, config.lanes
     self._model = model
-    self._special = tokenizer.special
-    per_chunk = config.words_budget + 2 + model.config.frames.tokens
-    # One chunk more than the window: a write never meets the buffer's end.
-    slots = 1 + config.prompt_budget + (config.window + 1) * per_chunk
-    self._row = dict(
-      text_length=1
-      + config.prompt_budget
-      + config.window * (config.words_budget + 2),
-      chunks=config.window,
-    )
-    self._read_row = jax.jit(functools.partial(decode.read_row, slots=slots))
-    self._read_text = jax.jit(decode.read_text)
-    self._write = jax.jit(
-      functools.partial(
-        words_lib.write,
-        grammar=words_lib.Grammar(
-          tokenizer.special,
-          tokenizer.silent,
-          tokenizer.vocab_size,
-          config.words_budget,
-        ),
-        temperature=config.temperature,
-      )
-    )
-    self._film = jax.jit(functools.partial(_filmed, config=config))
+    self._reader = reading.Reader(model, tokenizer.special, config, layout)
+    self._writer = writing.Writer(model, tokenizer, config, layout)
+    self._film = jax.jit(functools.partial(frames.film, solver=config.solver))
 
   def begin(
     self,
-    latents: Float[Array, 'B Y X Z'],
-    prompts: Sequence[Sequence[int]],
-    seeds: Sequence[int],
-  ) -> Roll:
-    """Stories with a starting frame and a prompt.
+    latents: Float[np.ndarray, 'N Y X Z'],
+    prompt: Sequence[int],
+    seed: int,
+    settings: settings_lib.Settings | None = None,
+    words: Sequence[roll_lib.Words] | None = None,
+  ) -> roll_lib.Roll:
+    """A story with a prompt, and a starting frame or clip.
 
     Args:
-      latents: of the starting frames, normalised.
-      prompts: token ids.
-      seeds: of each row; the same seed gives the same story in any batch.
+      latents: normalised, of the starting frame and what of a clip follows it.
+      prompt: token ids.
+      seed: the same seed gives the same story, whatever its neighbours.
+      settings: its own; None: those of the configuration.
+      words: of each chunk of the clip; None: there are none.
 
     Raises:
-      ValueError: a prompt over the budget.
+      ValueError: a prompt or words over their budget, settings or a seed out of
+        range, latents of another size, no latents.
     """
-    for prompt in prompts:
-      if len(prompt) > self.config.prompt_budget:
-        raise ValueError(
-          f'a prompt of {len(prompt)} tokens is over the budget of '
-          f'{self.config.prompt_budget}: shorten it'
-        )
-    roll = Roll(
-      state=None,
-      keys=jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32)),
-      prompts=tuple(map(tuple, prompts)),
-      words=tuple(((),) for _ in prompts),
-      latents=(latents,),
-      seen=1,
-      active=np.ones(len(prompts), bool),
+    shape = self._model.config.frames
+    shape = (shape.rows, shape.columns, shape.latent)
+    if latents.shape[1:] != shape or not len(latents):
+      raise ValueError(
+        f'a story begins with latents of {latents.shape}: give [N, '
+        f'{", ".join(map(str, shape))}] with N of 1 or more'
+      )
+    if len(prompt) > self.config.prompt_budget:
+      raise ValueError(
+        f'a prompt of {len(prompt)} tokens is over the budget of '
+        f'{self.config.prompt_budget}: shorten it'
+      )
+    if not 0 <= seed < 2**32:
+      raise ValueError(f'seed is {seed}: give 0 to {2**32 - 1}')
+    words = tuple(map(tuple, words or [()] * len(latents)))
+    if len(words) != len(latents):
+      raise ValueError(
+        f'words before {len(words)} chunks, of a clip of {len(latents)}'
+      )
+    for each in words:
+      self._check_words(each)
+    return roll_lib.Roll(
+      prompt=tuple(prompt),
+      seed=seed,
+      settings=(settings or self.config.settings).checked(),
+      words=words,
+      latents=tuple(np.asarray(latents, np.float32)),
+      plans=((),) * len(latents),
     )
-    return self._reread(roll, 1)
 
   def advance(
-    self, roll: Roll, forced: Sequence[Words | None] | None = None
-  ) -> Roll:
-    """Every story writes, unless its words are forced, and films one chunk.
+    self,
+    rolls: Sequence[roll_lib.Roll],
+    asks: Sequence[roll_lib.Ask] | None = None,
+    wrote: Callable[[int, roll_lib.Words], None] = lambda index, words: None,
+  ) -> list[roll_lib.Roll]:
+    """Every story that is not over writes, or is told, and films one chunk.
 
     Args:
-      roll: the stories up to now.
-      forced: for each row the words before its chunk, or None to let the
-        model write (or not).
+      rolls: stories of any lengths, as many as there are lanes or fewer.
+      asks: of each story; None: nothing.
+      wrote: called with a story's number and words when they are known.
 
     Raises:
-      ValueError: forced words over the budget.
+      ValueError: too many stories, words over the budget or where the layout
+        has none, a chunk of another size.
     """
-    if roll.seen == self.config.window:
-      roll = self._reread(roll, self.config.kept)
-    before = roll.state
-    chunk = len(roll.latents)
-    state, written, ended = self._worded(roll, chunk, forced)
-    active = roll.active & ~ended
-    state, latent = self._film(
-      self._model,
-      before,
-      state,
-      _folded(roll.keys, 2 * chunk + 1),
-      jnp.asarray(active, jnp.int32),
-      jnp.array([self._special.bof, self._special.eof]),
-    )
-    latent = jnp.where(active[:, None, None, None], latent, roll.latents[-1])
-    history = tuple(
-      past + (new,) for past, new in zip(roll.words, written, strict=True)
-    )
-    return roll._replace(
-      state=state,
-      words=history,
-      latents=(*roll.latents, latent),
-      seen=roll.seen + 1,
-      active=active,
-    )
-
-  def _worded(
-    self, roll: Roll, chunk: int, forced: Sequence[Words | None] | None
-  ) -> tuple[decode.DecodeState, list[Words], Bool[np.ndarray, 'B']]:
-    """The stories after their words, the words, and which stories are over."""
-    rows = len(roll.prompts)
-    forced = forced or [None] * rows
-    free = np.array([words is None for words in forced])
-    state, texts = roll.state, [()] * rows
-    ended = np.zeros(rows, bool)
-    if free.any():
-      free &= roll.active
-      written = self._write(
-        self._model, state, _folded(roll.keys, 2 * chunk), jnp.asarray(free)
+    if len(rolls) > self.lanes:
+      raise ValueError(f'{len(rolls)} stories for {self.lanes} lanes')
+    asks = list(asks or [roll_lib.Ask()] * len(rolls))
+    for roll, ask in zip(rolls, asks, strict=True):
+      self._check_words(ask.words or ())
+      if ask.latent is not None and ask.latent.shape != roll.latents[0].shape:
+        raise ValueError(
+          f'a chunk of {ask.latent.shape} after {roll.latents[0].shape}'
+        )
+    out, groups = list(rolls), {}
+    for index, roll in enumerate(rolls):
+      if not roll.ended:
+        groups.setdefault(self._is_guided(roll), []).append(index)
+    # A guided step is another program, which rounds in another way.
+    for guided, group in groups.items():
+      told_on = self._advanced(
+        [rolls[index] for index in group],
+        [asks[index] for index in group],
+        lambda lane, words, group=group: wrote(group[lane], words),
+        guided=guided,
       )
-      state, ended = written.state, np.asarray(written.ended)
-      tokens, count = np.asarray(written.tokens), np.asarray(written.count)
-      texts = [
-        tuple(map(int, t[:n])) for t, n in zip(tokens, count, strict=False)
-      ]
-    if any(forced):
-      budget = self.config.words_budget
-      tokens = np.full((rows, budget), self._special.pad, np.int32)
-      count = np.zeros(rows, np.int32)
-      for i, words in enumerate(forced):
-        if words is None or not roll.active[i]:
-          continue
-        if len(words) > budget:
-          raise ValueError(
-            f'{len(words)} tokens of words before one chunk are over the '
-            f'budget of {budget}: say less at a time'
-          )
-        tokens[i, : len(words)], count[i] = words, len(words)
-        texts[i] = tuple(words)
-      state = self._read_text(self._model, state, tokens, count)
-    return state, texts, ended
+      for index, roll in zip(group, told_on, strict=True):
+        out[index] = roll
+    return out
 
-  def _reread(self, roll: Roll, chunks: int) -> Roll:
-    """The roll with a window that holds its last `chunks` chunks alone.
+  def _is_guided(self, roll: roll_lib.Roll) -> bool:
+    """Whether there are words to be guided by."""
+    return self.layout != 't2v' and roll.settings.guidance != 1
 
-    The window starts anew at the first place, so that a long story never
-    leaves the places that training has seen (choice, see DECISIONS.md).
-    """
-    rows = [
-      story_lib.lay_out(
-        [story_lib.Story(prompt, words[-chunks:], ended=False)],
-        'tv2tv',
-        special=self._special,
-        span=self._model.config.span,
-        **self._row,
+  def _check_words(self, words: roll_lib.Words) -> None:
+    """Whether so many words may stand before a chunk."""
+    if len(words) > self.config.words_budget:
+      raise ValueError(
+        f'{len(words)} tokens of words before one chunk are over the '
+        f'budget of {self.config.words_budget}: say less at a time'
       )
-      for prompt, words in zip(roll.prompts, roll.words, strict=True)
-    ]
-    row = story_lib.Row(*(np.stack(part) for part in zip(*rows, strict=False)))
-    kept = roll.latents[-chunks:]
-    blank = [jnp.zeros_like(kept[0])] * (self.config.window - len(kept))
-    latents = jnp.stack([*kept, *blank], axis=1)
-    state = self._read_row(self._model, row, latents)
-    return roll._replace(state=state, seen=len(kept))
+    if words and self.layout == 't2v':
+      raise ValueError(
+        'layout t2v has no words between its chunks: its prompt says all'
+      )
+
+  def _advanced(
+    self,
+    rolls: list[roll_lib.Roll],
+    asks: list[roll_lib.Ask],
+    wrote: Callable[[int, roll_lib.Words], None],
+    *,
+    guided: bool,
+  ) -> list[roll_lib.Roll]:
+    """The stories, guided ones or others, with one chunk more."""
+    reader, plan = self._reader, self._writer.planned
+    # A plan is guided away from no plan at all, which is read beside it.
+    story = self.config.untold == 'story' or self.layout == 'think2v'
+    remembers = guided and story
+    rolls, seat = reader.seated(rolls, plan, remembers=remembers)
+    wanted = rolls
+    if self.layout == 'think2v':
+      wanted = _replanned(rolls, asks)
+      wanted, seat = reader.seated(wanted, plan, remembers=remembers)
+    texts, going = self._writer.worded(wanted, asks, seat.told)
+    for lane, text in texts.items():
+      wrote(lane, text)
+    silence = dict.fromkeys(texts, ())
+    spoken = texts if self.layout == 'tv2tv' else silence
+    told, untold = reader.said(seat.told, spoken), None
+    if guided:
+      before = seat.untold if remembers else seat.told
+      untold = reader.said(before, silence)
+    latents = self._acted(rolls, asks, told, untold)
+    told = reader.kept(told, latents, going)
+    untold = reader.kept(untold, latents, going) if remembers else None
+    out = []
+    for lane, roll in enumerate(rolls):
+      if lane not in texts:
+        out.append(roll._replace(ended=True, seat=None))
+        continue
+      seat = roll_lib.Seat(told, untold, lane, reader.opening(roll))
+      out.append(
+        roll._replace(
+          words=(*roll.words, texts[lane]),
+          latents=(*roll.latents, latents[lane].copy()),
+          plans=(*roll.plans, roll.plans[-1][1:]),
+          seat=seat,
+        )
+      )
+    return out
+
+  def _acted(
+    self,
+    rolls: list[roll_lib.Roll],
+    asks: list[roll_lib.Ask],
+    told: decode.DecodeState,
+    untold: decode.DecodeState | None,
+  ) -> Float[np.ndarray, 'B Y X Z']:
+    """The next chunk of each lane: filmed, or what a person wants."""
+    shape = rolls[0].latents[0].shape
+    latents = np.zeros((self.lanes, *shape), np.float32)
+    if any(ask.latent is None for ask in asks):
+      chosen = {lane: roll.settings for lane, roll in enumerate(rolls)}
+      uses = {
+        lane: (roll.seed, 2 * len(roll.latents) + 1)
+        for lane, roll in enumerate(rolls)
+      }
+      filmed = self._film(
+        self._model,
+        told,
+        untold,
+        chance.source(uses, self.lanes),
+        settings_lib.course(chosen, self.lanes),
+      )
+      latents = np.array(filmed)
+    for lane, ask in enumerate(asks):
+      if ask.latent is not None:
+        latents[lane] = ask.latent
+    return latents
 
 
-def roll_out(
-  director: Director,
-  roll: Roll,
-  chunks: int,
-  *,
-  forced: Callable[[int], Sequence[Words | None] | None] = lambda _: None,
-  watch: Callable[[Roll], None] = lambda _: None,
-) -> Roll:
-  """Advances until the story has `chunks` chunks, or all rows are over.
-
-  Args:
-    director: tells the stories.
-    roll: the stories up to now.
-    chunks: of a whole story, its starting frame included.
-    forced: the words of a chunk's rows, by the number of the chunk.
-    watch: called after every chunk.
-  """
-  while len(roll.latents) < chunks and roll.active.any():
-    roll = director.advance(roll, forced(len(roll.latents)))
-    watch(roll)
-  return roll
-
-
-def _filmed(
-  model: model_lib.Tv2tv,
-  before: decode.DecodeState,
-  state: decode.DecodeState,
-  keys: Key[Array, 'B'],
-  active: jax.Array,
-  marks: jax.Array,
-  *,
-  config: SampleConfig,
-) -> tuple[decode.DecodeState, Float[Array, 'B Y X Z']]:
-  """BOF, a chunk from noise, its clean pass, EOF."""
-  begin = jnp.broadcast_to(marks[:1], (active.shape[0], 1))
-  told = decode.read_text(model, state, begin, active)
-  untold = decode.read_text(model, before, begin, active)
-  latent = frames.film(
-    model, told, untold, keys, steps=config.steps, guidance=config.guidance
-  )
-  state = decode.read_chunk(model, told, latent, active)
-  end = jnp.broadcast_to(marks[1:], begin.shape)
-  return decode.read_text(model, state, end, active), latent
-
-
-def _folded(keys: Key[Array, 'B'], number: int) -> Key[Array, 'B']:
-  """The keys of one use of each row's randomness."""
-  return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, number)
+def _replanned(
+  rolls: list[roll_lib.Roll], asks: list[roll_lib.Ask]
+) -> list[roll_lib.Roll]:
+  """The stories with what a person wants in their plans."""
+  out = []
+  for roll, ask in zip(rolls, asks, strict=True):
+    *before, plan = roll.plans
+    if ask.words is not None and plan[0] != ask.words:
+      plans = (*before, (ask.words, *plan[1:]))
+      roll = roll._replace(plans=plans, seat=None)
+    out.append(roll)
+  return out

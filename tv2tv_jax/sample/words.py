@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from tv2tv_jax.interleave import tokens as tokens_lib
+from tv2tv_jax.sample import chance
 from tv2tv_jax.sample import decode
 from tv2tv_jax.tv2tv import model as model_lib
 
@@ -21,25 +22,48 @@ class Grammar(NamedTuple):
     silent: every token that is no text.
     vocabulary: tokens that exist; the model may have room for more.
     budget: words before one chunk at most.
+    closing: the token that closes the words: BOF, or EOF within a plan.
+    ending: whether the story may end instead.
   """
 
   special: tokens_lib.SpecialTokens
   silent: frozenset[int]
   vocabulary: int
   budget: int
+  closing: int
+  ending: bool
+
+  @property
+  def banned(self) -> list[int]:
+    """Every token that may not come."""
+    allowed = {self.closing, *([self.special.eos] if self.ending else [])}
+    if not self.budget:
+      return [i for i in range(self.vocabulary) if i not in allowed]
+    return sorted(self.silent - allowed)
+
+
+class Taste(NamedTuple):
+  """How the tokens of each row are drawn.
+
+  Attributes:
+    temperature: of the softmax; zero takes the likeliest token.
+    top_p: the likeliest tokens, as few as have this probability together, are
+      drawn from (Holtzman et al., 1904.09751); 1: all of them.
+  """
+
+  temperature: Float[Array, 'B']
+  top_p: Float[Array, 'B']
 
 
 class Written(NamedTuple):
   """What a batch of stories wrote before its next chunk.
 
   Attributes:
-    state: the stories after their words.
     tokens: the words, padded with whatever.
     count: how many of them count.
     ended: stories that are over.
   """
 
-  state: decode.DecodeState
   tokens: Int[Array, 'B W']
   count: Int[Array, 'B']
   ended: Bool[Array, 'B']
@@ -48,66 +72,68 @@ class Written(NamedTuple):
 def write(
   model: model_lib.Tv2tv,
   state: decode.DecodeState,
-  keys: Key[Array, 'B'],
+  source: chance.Source,
   active: Bool[Array, 'B'],
+  taste: Taste,
   *,
   grammar: Grammar,
-  temperature: float,
 ) -> Written:
   """Lets the active rows write until they want to film or to end.
 
-  Which tokens may come is grammar, not chance: words, BOF and EOS. A row that
-  has used up its budget films.
+  Which tokens may come is grammar, not chance: words, and what closes them. A
+  row that has used up its budget films. The state is not changed: what was
+  written is read in one block then (`decode.read_text`).
 
   Args:
     model: the model.
     state: stories up to now, each after its last EOF.
-    keys: one a row; a row's words depend on its own key alone.
+    source: of randomness; a row's words depend on its own alone.
     active: rows that may write.
+    taste: how tokens are drawn.
     grammar: which tokens may come, and how many.
-    temperature: of the softmax; zero takes the likeliest token.
   """
-  special, silent, vocabulary, budget = grammar
-  banned = jnp.array(sorted(silent - {special.bof, special.eos}))
-  batch = active.shape[0]
+  banned, keys = jnp.array(grammar.banned), chance.keys(source)
+  budget, batch = grammar.budget, active.shape[0]
+  room = max(1, budget)
 
-  def unfinished(carry: tuple[Written, Bool[Array, 'B']]) -> Bool[Array, '']:
-    return jnp.any(carry[1])
+  def unfinished(carry) -> Bool[Array, '']:
+    return jnp.any(carry[2])
 
-  def advance(
-    carry: tuple[Written, Bool[Array, 'B']],
-  ) -> tuple[Written, Bool[Array, 'B']]:
-    written, writing = carry
-    logits = written.state.logits[:, :vocabulary].at[:, banned].set(_BANNED)
+  def advance(carry):
+    state, written, writing = carry
+    logits = state.logits[:, : grammar.vocabulary].at[:, banned].set(_BANNED)
     folded = jax.vmap(jax.random.fold_in)(keys, written.count)
-    token = _sampled(folded, logits, temperature)
-    ends = writing & (token == special.eos)
-    writes = writing & (token != special.bof) & ~ends
+    token = drawn(folded, logits, taste)
+    ends = writing & (token == grammar.special.eos)
+    writes = writing & (token != grammar.closing) & ~ends
     writes &= written.count < budget
     count = writes.astype(jnp.int32)
-    state = decode.read_text(model, written.state, token[:, None], count)
-    slot = jnp.minimum(written.count, budget - 1)
+    state = decode.read_text(model, state, token[:, None], count)
+    slot = jnp.minimum(written.count, room - 1)
     kept = jnp.take_along_axis(written.tokens, slot[:, None], axis=1)[:, 0]
     tokens = written.tokens.at[jnp.arange(batch), slot].set(
       jnp.where(writes, token, kept)
     )
-    ended = written.ended | ends
-    return Written(state, tokens, written.count + count, ended), writes
+    written = Written(tokens, written.count + count, written.ended | ends)
+    return state, written, writes
 
-  start = Written(
-    state,
-    jnp.zeros((batch, budget), jnp.int32),
-    jnp.zeros(batch, jnp.int32),
-    jnp.zeros(batch, bool),
-  )
-  return jax.lax.while_loop(unfinished, advance, (start, active))[0]
+  blank = jnp.zeros((batch, room), jnp.int32)
+  start = Written(blank, jnp.zeros(batch, jnp.int32), jnp.zeros(batch, bool))
+  return jax.lax.while_loop(unfinished, advance, (state, start, active))[1]
 
 
-def _sampled(
-  keys: Key[Array, 'B'], logits: Float[Array, 'B V'], temperature: float
+def drawn(
+  keys: Key[Array, 'B'], logits: Float[Array, 'B V'], taste: Taste
 ) -> Int[Array, 'B']:
   """A token of each row."""
-  if temperature == 0:
-    return jnp.argmax(logits, axis=-1).astype(jnp.int32)
-  draw = jax.vmap(jax.random.categorical)
-  return draw(keys, logits / temperature).astype(jnp.int32)
+  greedy = taste.temperature == 0
+  logits = logits / jnp.where(greedy, 1.0, taste.temperature)[:, None]
+  ordered = jnp.sort(logits, axis=-1, descending=True)
+  chance = jax.nn.softmax(ordered, axis=-1)
+  before = jnp.cumsum(chance, axis=-1) - chance
+  kept = jnp.sum(before < taste.top_p[:, None], axis=-1, keepdims=True)
+  least = jnp.take_along_axis(ordered, jnp.maximum(kept - 1, 0), axis=-1)
+  logits = jnp.where(logits >= least, logits, _BANNED)
+  token = jax.vmap(jax.random.categorical)(keys, logits)
+  token = jnp.where(greedy, jnp.argmax(logits, axis=-1), token)
+  return token.astype(jnp.int32)

@@ -139,6 +139,13 @@ def decoded(
   return _last_of(count, frames), new
 
 
+def to_uint8(pixels: Float[np.ndarray, '*B']) -> UInt8[np.ndarray, '*B']:
+  """Pixels in [-1, 1], or a little beyond, as bytes."""
+  return np.clip(np.rint((np.asarray(pixels) + 1) * 127.5), 0, 255).astype(
+    np.uint8
+  )
+
+
 def _last_of(
   count: int, x: Float[Array, 'B T Y X C']
 ) -> Float[Array, 'B count Y X C']:
