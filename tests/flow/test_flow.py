@@ -62,9 +62,10 @@ def test_rows_go_their_own_ways():
   """Two steps and four, of a curved field, are what each is alone."""
   two, four = times.evenly(2), times.evenly(4)
   both = jnp.stack([jnp.concatenate([two, jnp.ones(2)]), four], axis=1)
-  field = lambda x, t: x * (1 + t.reshape(-1, 1))
   noise = jnp.ones((2, 3))
-  found = solvers.solved(field, noise, both, steps=jnp.int32(4))
+  found = solvers.solved(
+    lambda x, t: x * (1 + t[:, None]), noise, both, steps=jnp.int32(4)
+  )
   for row, way in enumerate((two, four)):
     alone = solvers.solved(lambda x, t: x * (1 + t), jnp.ones(3), way)
     np.testing.assert_allclose(found[row], alone, rtol=1e-6)

@@ -20,8 +20,8 @@ from tv2tv_jax.train import vae as train_vae
 from tv2tv_jax.train import vae_folder
 from tv2tv_jax.train import weights
 from tv2tv_jax.train import workdir as workdir_lib
-from tv2tv_jax.vae import stream as stream_lib
 from tv2tv_jax.vae import program
+from tv2tv_jax.vae import stream as stream_lib
 
 
 def _noise(frames, height, width):
