@@ -32,12 +32,11 @@ from data_pipelines import film as film_lib
 from launch import comparison
 from launch import films
 from launch import run as run_lib
-from tv2tv_jax.evaluate import pictures
 from tv2tv_jax.train import vae_folder
 from tv2tv_jax.train import workdir as workdir_lib
+from tv2tv_jax.vae import program
 from tv2tv_jax.vae import stream as stream_lib
 from tv2tv_jax.vae import tiles as tiles_lib
-from tv2tv_jax.vae import program
 
 _VAE = flags.DEFINE_string('vae', None, 'Folder of the VAE.')
 _VIDEOS = flags.DEFINE_list('videos', [], 'Video files, parted by commas.')

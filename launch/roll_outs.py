@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tqdm
 
+from configs import schema
 from launch import clips
 from launch import storyteller as storyteller_lib
 from tv2tv_jax.evaluate import obedience
@@ -20,6 +21,7 @@ from tv2tv_jax.train import workdir as workdir_lib
 FREE = 'free'
 TWIN = 'nothing'  # Told nothing: what the model does of itself.
 TOLD = (*obedience.INSTRUCTIONS, obedience.REFERENCE)
+PARTS = (FREE, TWIN, *TOLD)
 
 
 class Plan(NamedTuple):
@@ -57,7 +59,11 @@ class Part(NamedTuple):
 
 
 def film(
-  workdir: pathlib.Path, records: str, folder: pathlib.Path, plan: Plan
+  workdir: pathlib.Path,
+  records: str,
+  folder: pathlib.Path,
+  plan: Plan,
+  parts: Sequence[str] = PARTS,
 ) -> dict[str, Part]:
   """Films whatever part is not in `folder` yet, and reads the others.
 
@@ -68,12 +74,11 @@ def film(
     records: the dataset whose test split gives the starting frames.
     folder: keeps each part as a file.
     plan: what to film.
+    parts: which of it.
   """
   folder.mkdir(parents=True, exist_ok=True)
   name = _fingerprint(workdir, plan)
-  missing = [
-    part for part in (FREE, TWIN, *TOLD) if not _is_there(folder, part, name)
-  ]
+  missing = [part for part in parts if not _is_there(folder, part, name)]
   if missing:
     _film(
       workdir,
@@ -82,7 +87,7 @@ def film(
       missing,
       lambda part, made: _save(folder, part, name, made),
     )
-  return {part: _load(folder, part) for part in (FREE, TWIN, *TOLD)}
+  return {part: _load(folder, part) for part in parts}
 
 
 def _film(
@@ -93,12 +98,14 @@ def _film(
   save: Callable[[str, Part], None],
 ) -> None:
   """Films parts one by one, each saved when it is done."""
-  lanes = max(plan.seeds, plan.stories)
+  pairs = [part for part in parts if part != FREE]
+  # No fewer than other programs have: what they compiled serves here, too.
+  lanes = workdir_lib.read(workdir, schema.StoryRun).sample.lanes
+  lanes = max(lanes, plan.stories, plan.seeds if pairs else 0)
   teller = storyteller_lib.Storyteller(workdir, lanes=lanes)
   at = teller.chunk_at(plan.told_at)
   stop = at + plan.window
   long = teller.chunks_of(plan.story_seconds)
-  pairs = [part for part in parts if part != FREE]
   total = (long - 1) * (FREE in parts)
   total += (at - 1) * bool(pairs) + plan.window * len(pairs)
   with tqdm.tqdm(

@@ -14,6 +14,7 @@ import numpy as np
 from configs import schema
 from data_pipelines import latents as latents_data
 from data_pipelines import tokenize
+from tv2tv_jax import config as config_lib
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.sample import film as film_lib
 from tv2tv_jax.sample import roll as roll_lib
@@ -105,7 +106,8 @@ class Storyteller:
     rate: frames a second.
     step: frames of a chunk.
     size: rows and columns of a picture.
-    checkpoint: `step` and `fingerprint` of the weights.
+    checkpoint: `step` and `fingerprint` of the weights, and what names their
+      `config`, `vae` and `tokenizer`.
   """
 
   def __init__(
@@ -138,7 +140,15 @@ class Storyteller:
       model = checkpoint.restore_model(
         workdir, lambda key: model_lib.Tv2tv(run.model, rngs=nnx.Rngs(key))
       )
-    self.checkpoint = {'step': step, 'fingerprint': _fingerprint(model)}
+    _, vae = latents_lib.load(workdir / 'vae' / vae_folder.LATENTS)
+    config = config_lib.to_json(run.model).encode()
+    self.checkpoint = {
+      'step': step,
+      'fingerprint': _fingerprint(model),
+      'config': hashlib.sha256(config).hexdigest()[:16],
+      'vae': vae,
+      'tokenizer': tokenize.fingerprint(workdir),
+    }
     film = _film(workdir / 'vae')
     metadata = latents_data.read_metadata(workdir)
     self.rate, self.step = metadata.rate, metadata.chunk_frames

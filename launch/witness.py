@@ -14,12 +14,11 @@ from tv2tv_jax.evaluate import controls
 from tv2tv_jax.evaluate import intervals
 from tv2tv_jax.evaluate import inverse_dynamics
 from tv2tv_jax.evaluate import obedience
-from tv2tv_jax.evaluate import pictures
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import optimizer
 from tv2tv_jax.train import vae as train_vae
-from tv2tv_jax.vae import vae as vae_lib
 from tv2tv_jax.vae import program
+from tv2tv_jax.vae import vae as vae_lib
 
 _BATCH = 48
 _ENOUGH = 20  # windows of real film that make a ceiling

@@ -34,8 +34,8 @@ from tv2tv_jax.interleave import tokens
 from tv2tv_jax.nn import conv
 from tv2tv_jax.train import vae_folder
 from tv2tv_jax.vae import latents as latents_lib
-from tv2tv_jax.vae import vae as vae_lib
 from tv2tv_jax.vae import program
+from tv2tv_jax.vae import vae as vae_lib
 
 _SHOWN = 4  # clips on a sheet
 

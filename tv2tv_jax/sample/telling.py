@@ -144,6 +144,7 @@ class Teller:
   def wait(self) -> None:
     """Returns when all frames that are due were emitted, or raises for them."""
     shows, self._shows = self._shows, []
+    futures.wait(shows)
     for show in shows:
       show.result()
 

@@ -1,0 +1,1 @@
+"""Telling stories from the command line: what is asked, and what is kept."""
