@@ -1,0 +1,1 @@
+"""The studio: stories asked for, queued, filmed side by side and forked."""
