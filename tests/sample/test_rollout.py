@@ -134,6 +134,18 @@ def test_a_chunk_follows_the_guided_velocity_of_training(
     assert np.abs(told - untold).max() > 1e-3
 
 
+def test_engines_of_attention_film_the_same(engine):
+  """Where kernels see the past, told and untold chunks have one each."""
+  kernels = rollout.Engine(
+    tiny.model(attention='flash'), tiny.Numbers(), _CONFIG
+  )
+  found, wanted = (
+    _told(each, _begin(each, [0]), 4, (11, 12))[0] for each in (kernels, engine)
+  )
+  for a, b in zip(found.latents, wanted.latents, strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-4)
+
+
 def test_guidance_may_be_away_from_a_story_without_words(model):
   """It has a cache of its own, and the window of the told one."""
   config = dataclasses.replace(_CONFIG, untold='story', steps=1)

@@ -117,6 +117,62 @@ def moved(
   )
 
 
+class Sights(NamedTuple):
+  """What chunks to be filmed side by side look back on, and where they stand.
+
+  Attributes:
+    cache: of all rows.
+    index: place of each chunk, for each row.
+  """
+
+  cache: cache_lib.Cache
+  index: Int[Array, 'B N']
+
+
+def sight(told: DecodeState) -> Sights:
+  """What one chunk a row looks back on."""
+  return Sights(told.cache, told.place[:, None])
+
+
+def twin_sights(
+  model: model_lib.Tv2tv,
+  before: DecodeState,
+  told: DecodeState,
+  block: int,
+  bof: int,
+) -> Sights:
+  """What a told and an untold chunk of each row look back on.
+
+  They share all that was before their words: these are the told one's own, and
+  the untold one has a BOF in their place.
+
+  Args:
+    model: the model.
+    before: stories before their next words.
+    told: the same stories after these and BOF.
+    block: slots that words and BOF have taken.
+    bof: the token.
+  """
+  last = jnp.full_like(before.place, bof)[:, None]
+  text = model_lib.Text(last, before.place[:, None], jnp.zeros_like(last))
+  out = model(text, cache=before.cache)
+  untold = out.places._replace(block=jnp.ones_like(last))
+  slot = jnp.arange(told.cache.places.block.shape[1], dtype=jnp.int32)
+  since = slot - told.cache.length[:, None]
+  own = jnp.where((-block <= since) & (since < 0), 0, told.cache.places.block)
+  shared = told.cache._replace(places=told.cache.places._replace(block=own))
+  return Sights(
+    cache_lib.appended(shared, out.memory, untold),
+    jnp.stack([told.place, before.place + 1], axis=1),
+  )
+
+
+def apart_sights(told: DecodeState, untold: DecodeState) -> Sights:
+  """What chunks look back on whose stories share nothing: rows of their own."""
+  place = jnp.concatenate([told.place, untold.place])
+  return Sights(beside(told, untold), place[:, None])
+
+
 def beside(one: DecodeState, other: DecodeState) -> cache_lib.Cache:
   """The caches of two batches as one batch."""
   memory = jax.tree.map(

@@ -33,8 +33,7 @@ class Course(NamedTuple):
 
 def film(
   model: model_lib.Tv2tv,
-  told: decode.DecodeState,
-  untold: decode.DecodeState | None,
+  sights: decode.Sights,
   source: chance.Source,
   course: Course,
   *,
@@ -44,8 +43,8 @@ def film(
 
   Args:
     model: the model.
-    told: stories that have read their next words and BOF.
-    untold: the same stories without words, after BOF; None: no row is guided.
+    sights: what chunks look back on: one chunk a story, which is not guided
+      then; or two, the second without its words, in its row or after all rows.
     source: of randomness; a row's noise depends on its own alone.
     course: the way of each row.
     solver: how a step goes.
@@ -58,28 +57,31 @@ def film(
   noise = jax.vmap(lambda key: jax.random.normal(key, shape))(
     chance.keys(source)
   )
-  if untold is None:
-    cache, place = told.cache, told.place
-  else:
-    cache = decode.beside(told, untold)
-    place = jnp.concatenate([told.place, untold.place])
+  rows, chunks = sights.index.shape
+  twins = rows * chunks // noise.shape[0]
+
+  def twice(x: Float[Array, 'B *S']) -> Float[Array, 'R N *S']:
+    """The same for both chunks of a story, as `sights` has them."""
+    x = jnp.repeat(x[:, None], chunks, axis=1)
+    return jnp.concatenate([x] * (twins // chunks))
 
   def velocity(
     x: Float[Array, 'B Y X Z'], t: Float[Array, 'B']
   ) -> Float[Array, 'B Y X Z']:
-    halves = 1 if untold is None else 2
     chunk = model_lib.Chunks(
-      latents=jnp.concatenate([x] * halves)[:, None],
-      t=jnp.concatenate([t] * halves)[:, None],
-      index=place[:, None],
-      story=jnp.zeros_like(place)[:, None],
+      latents=twice(x),
+      t=twice(t),
+      index=sights.index,
+      story=jnp.zeros_like(sights.index),
     )
-    v = model(noisy=chunk, cache=cache).velocity[:, 0]
-    if untold is None:
-      return v
+    v = model(noisy=chunk, cache=sights.cache).velocity
+    if twins == 1:
+      return v[:, 0]
+    axis = 1 if chunks == 2 else 0
+    told, untold = (part.reshape(x.shape) for part in jnp.split(v, 2, axis))
     inside = (course.begin <= t) & (t < course.end)
     scale = jnp.where(inside, course.guidance, 1.0)
-    return guidance_lib.guided(*jnp.split(v, 2), scale[:, None, None, None])
+    return guidance_lib.guided(told, untold, scale[:, None, None, None])
 
   return solvers.solved(
     velocity, noise, course.times, solver=solver, steps=course.steps

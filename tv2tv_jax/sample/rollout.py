@@ -7,11 +7,14 @@ depend on its lane or its neighbours, bit for bit.
 
 from collections.abc import Callable, Sequence
 import functools
+from typing import NamedTuple
 
 import jax
-from jaxtyping import Float
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 import numpy as np
 
+from tv2tv_jax.flow import solvers
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.interleave import tokens as tokens_lib
 from tv2tv_jax.sample import chance
@@ -22,6 +25,20 @@ from tv2tv_jax.sample import roll as roll_lib
 from tv2tv_jax.sample import settings as settings_lib
 from tv2tv_jax.sample import writing
 from tv2tv_jax.tv2tv import model as model_lib
+
+
+class _States(NamedTuple):
+  """What was read of the lanes when their next chunk is filmed.
+
+  Attributes:
+    told: with the words before it, and BOF.
+    untold: of the same stories, without a word; None where nothing needs it.
+    before: without the words before it; None where nothing is guided.
+  """
+
+  told: decode.DecodeState
+  untold: decode.DecodeState | None
+  before: decode.DecodeState | None
 
 
 class Engine:
@@ -50,7 +67,14 @@ class Engine:
     self._model = model
     self._reader = reading.Reader(model, tokenizer.special, config, layout)
     self._writer = writing.Writer(model, tokenizer, config, layout)
-    self._film = jax.jit(functools.partial(frames.film, solver=config.solver))
+    self._film = jax.jit(
+      functools.partial(
+        _filmed,
+        block=config.words_budget + 1,
+        bof=tokenizer.special.bof,
+        solver=config.solver,
+      )
+    )
 
   def begin(
     self,
@@ -185,10 +209,10 @@ class Engine:
     silence = dict.fromkeys(texts, ())
     spoken = texts if self.layout == 'tv2tv' else silence
     told, untold = reader.said(seat.told, spoken), None
-    if guided:
-      before = seat.untold if remembers else seat.told
-      untold = reader.said(before, silence)
-    latents = self._acted(rolls, asks, told, untold)
+    if remembers:
+      untold = reader.said(seat.untold, silence)
+    states = _States(told, untold, seat.told if guided else None)
+    latents = self._acted(rolls, asks, states)
     told = reader.kept(told, latents, going)
     untold = reader.kept(untold, latents, going) if remembers else None
     out = []
@@ -211,8 +235,7 @@ class Engine:
     self,
     rolls: list[roll_lib.Roll],
     asks: list[roll_lib.Ask],
-    told: decode.DecodeState,
-    untold: decode.DecodeState | None,
+    states: _States,
   ) -> Float[np.ndarray, 'B Y X Z']:
     """The next chunk of each lane: filmed, or what a person wants."""
     shape = rolls[0].latents[0].shape
@@ -225,8 +248,7 @@ class Engine:
       }
       filmed = self._film(
         self._model,
-        told,
-        untold,
+        states,
         chance.source(uses, self.lanes),
         settings_lib.course(chosen, self.lanes),
       )
@@ -249,3 +271,27 @@ def _replanned(
       roll = roll._replace(plans=plans, seat=None)
     out.append(roll)
   return out
+
+
+def _filmed(
+  model: model_lib.Tv2tv,
+  states: _States,
+  source: chance.Source,
+  course: frames.Course,
+  *,
+  block: int,
+  bof: int,
+  solver: solvers.Solver,
+) -> Float[Array, 'B Y X Z']:
+  """`frames.film`, with whatever guidance there is."""
+  if states.untold is not None:
+    sights = decode.apart_sights(states.told, states.untold)
+  elif states.before is not None and model.config.towers.attention == 'dense':
+    sights = decode.twin_sights(model, states.before, states.told, block, bof)
+  elif states.before is not None:  # Its kernels know no blocks of the past.
+    one = jnp.ones_like(states.before.place)
+    silent = decode.read_text(model, states.before, bof * one[:, None], one)
+    sights = decode.apart_sights(states.told, silent)
+  else:
+    sights = decode.sight(states.told)
+  return frames.film(model, sights, source, course, solver=solver)
