@@ -1,8 +1,10 @@
-r"""Makes weights of others into weights that a run can begin with.
+r"""Converts weights: of others to ours, ours to PyTorch, and back.
 
   python -m launch.convert llama SRC --out DIR
   python -m launch.convert wan-vae SRC --out DIR
   python -m launch.convert cosmos-vae SRC --out DIR
+  python -m launch.convert to-pytorch WORKDIR --out DIR [--ema] [--dtype bf16]
+  python -m launch.convert from-pytorch DIR --out WORKDIR
 
 SRC of a Llama is a Hugging Face folder: config.json, model.safetensors or its
 shards with their index, tokenizer.json. DIR gets `weights/`, `model.json`, the
@@ -15,214 +17,136 @@ shards. DIR becomes the folder of a VAE: `weights/`, `config.json`,
 `latents.json` with the statistics of SRC, and `report.json`; give it to every
 program that asks for `--vae`.
 
+WORKDIR is of `launch.train`, or a release of `launch.release`. DIR gets its
+model and its VAE as a Hugging Face folder: config.json, files of tensors, the
+tokenizer, a card, and modeling_tv2tv.py, which is all that PyTorch needs to
+tell stories. `--part text` makes a `LlamaForCausalLM` of the text tower alone,
+`--part vae` an `AutoencoderKLWan` or `AutoencoderKLCosmos` of the VAE, where
+they are one. `from-pytorch` makes a workdir of such a DIR, as it was or trained
+on: `launch.generate` and `launch.studio` take it. report.json says of every
+tensor what it is called there and here, and how far it is from what it was once
+it is read back. Memory holds two files of tensors at most, or a chunk of the
+checkpoint where that is larger.
+
 DIR appears when it is whole; one that was made of these very files is left as
 it is.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-import contextlib
+from collections.abc import Sequence
+import functools
 import json
 import pathlib
-import shutil
-from typing import Any, NamedTuple
 
 from absl import flags
 from absl import logging
-import numpy as np
 import tqdm
 
-from data_pipelines import tokenize
 from launch import run as run_lib
 from launch import weights
-from tv2tv_jax import config as config_lib
-from tv2tv_jax.interop import cosmos
-from tv2tv_jax.interop import diffusers
-from tv2tv_jax.interop import fields
-from tv2tv_jax.interop import leaf as leaf_lib
-from tv2tv_jax.interop import llama
-from tv2tv_jax.interop import llama_config
-from tv2tv_jax.interop import wan
-from tv2tv_jax.train import vae as train_vae
-from tv2tv_jax.train import vae_folder
-from tv2tv_jax.train import weights as weights_lib
-from tv2tv_jax.train import workdir as workdir_lib
-from tv2tv_jax.vae import latents as latents_lib
+from launch.conversion import from_pytorch
+from launch.conversion import others
+from launch.conversion import plan as plan_lib
+from launch.conversion import to_pytorch
+from launch.conversion import whole
+from tv2tv_jax.interop import shards
 
 _OUT = flags.DEFINE_string('out', None, 'Folder of the converted weights.')
 _DTYPE = flags.DEFINE_enum(
-  'dtype', 'source', ['source', 'float32'], 'Of the numbers on disk.'
+  'dtype', 'source', [*plan_lib.DTYPES], 'Of the numbers on disk.'
+)
+_PART = flags.DEFINE_enum(
+  'part', 'all', ['all', 'text', 'vae'], 'What of a run goes to PyTorch.'
+)
+_EMA = flags.DEFINE_bool(
+  'ema', False, 'Take the averaged weights of a run to PyTorch.'
+)
+_MOST = flags.DEFINE_string(
+  'max_shard_size', '5GB', 'Of a file of tensors, unless one has more.'
 )
 flags.mark_flags_as_required(['out'])
 
+_KINDS = {
+  **{
+    kind: functools.partial(others.plan, kind)
+    for kind in ('llama', 'wan-vae', 'cosmos-vae')
+  },
+  'to-pytorch': to_pytorch.plan,
+  'from-pytorch': from_pytorch.plan,
+}
+
 
 def main(argv: Sequence[str]) -> None:
-  """Checks all names and shapes, then converts."""
+  """Converts what the command line says."""
   if len(argv) != 3 or argv[1] not in _KINDS:
     kinds = ', '.join(f'`{kind} SRC`' for kind in _KINDS)
     raise ValueError(
       f'{" ".join(argv[1:]) or "nothing"!r} is none of {kinds}: give the kind '
       'of weights and their folder'
     )
-  kind, folder = _KINDS[argv[1]], pathlib.Path(argv[2])
-  out = pathlib.Path(_OUT.value).absolute()
-  source = kind.source(folder)
-  report = _report(folder, source)
-  if _is_there(out, report):
-    print(f'{out}: is there already')
-    return
   if not flags.FLAGS['verbosity'].present:
     # Orbax tells of what went wrong with a traceback; one line will do.
     logging.set_verbosity(logging.FATAL)
-  with _whole(out) as partial:
-    with _bar(source, out) as bar:
-      weights_lib.write_parts(
-        partial / weights.CHECKPOINT, _parts(source, bar.update)
-      )
-    remarks = kind.rest(folder, source.model, partial)
-    report |= {'remarks': remarks, 'peak_memory_bytes': run_lib.peak_memory()}
+  _, kind, folder = argv
+  print(
+    convert(kind, pathlib.Path(folder), pathlib.Path(_OUT.value), _asked(kind))
+  )
+
+
+def convert(
+  kind: str,
+  folder: pathlib.Path,
+  out: pathlib.Path,
+  asked: plan_lib.Asked,
+) -> str:
+  """Checks all names and shapes, then makes `out` of a folder; says so.
+
+  Raises:
+    ValueError: the folder is not of this kind, or not whole, or `out` is there.
+    OSError: there is no room.
+  """
+  out = out.absolute()
+  plan = _KINDS[kind](folder, asked)
+  if whole.is_there(out, plan.head):
+    return f'{out}: is there already'
+  with whole.folder(out) as partial:
+    with _bar(plan, out) as bar:
+      report = plan.head | plan.write(partial, bar.update)
+    report |= {'peak_memory_bytes': run_lib.peak_memory()}
     text = json.dumps(report, indent=2) + '\n'
     (partial / weights.REPORT).write_text(text)
-  done = f'{out}: {len(source.tensors)} tensors of {folder}'
-  print('; '.join([done, *remarks]))
+  done = f'{out}: {plan.tensors} tensors of {folder}'
+  return '; '.join([done, *report['remarks']])
 
 
-def _llama(
-  folder: pathlib.Path, model: llama_config.TextModel, partial: pathlib.Path
-) -> list[str]:
-  """Writes the shape of the model beside its weights, and its tokenizer."""
-  (partial / weights.MODEL).write_text(config_lib.to_json(model))
-  for path in sorted(folder.glob('tokenizer.*')):
-    with contextlib.suppress(ValueError):  # Of no kind that is known.
-      shutil.copy(tokenize.find(path), partial)
-  return []
-
-
-def _vae(
-  _: pathlib.Path, model: diffusers.VaeModel, partial: pathlib.Path
-) -> list[str]:
-  """Makes the folder of a VAE of its weights; says what it has not."""
-  workdir_lib.claim(partial, train_vae.VaeRun(vae=model.config))
-  fingerprint = latents_lib.fingerprint(
-    vae_folder.restored(partial), config_lib.to_json(model.config)
+def _asked(kind: str) -> plan_lib.Asked:
+  """What the flags ask for; ValueError if they say nothing of this kind."""
+  for flag in (_PART, _EMA, _MOST):
+    if flag.present and kind != 'to-pytorch':
+      raise ValueError(f'--{flag.name} is of `to-pytorch`, not of `{kind}`')
+  if _DTYPE.present and kind == 'from-pytorch':
+    raise ValueError('--dtype is none of `from-pytorch`: a run has float32')
+  try:
+    most = shards.size(_MOST.value)
+  except ValueError as error:
+    raise ValueError(f'--max_shard_size: {error}') from None
+  return plan_lib.Asked(
+    dtype=plan_lib.DTYPES[_DTYPE.value],
+    part=_PART.value,
+    ema=_EMA.value,
+    most=most,
   )
-  statistics, remarks = model.statistics, []
-  if statistics is None:
-    size = model.config.latent_channels
-    statistics = latents_lib.LatentStatistics(np.zeros(size), np.ones(size))
-    remarks = ['it has no statistics of latents: mean 0, deviation 1']
-  latents_lib.save(partial / vae_folder.LATENTS, statistics, fingerprint)
-  return remarks
 
 
-class _Kind(NamedTuple):
-  """Weights of others.
-
-  Attributes:
-    source: reads their folder.
-    rest: writes what stands beside the weights, from their folder, the model
-      and ours; gives remarks.
-  """
-
-  source: Callable[[pathlib.Path], leaf_lib.Source]
-  rest: Callable[[pathlib.Path, Any, pathlib.Path], list[str]]
-
-
-_KINDS = {
-  'llama': _Kind(llama.source, _llama),
-  'wan-vae': _Kind(wan.source, _vae),
-  'cosmos-vae': _Kind(cosmos.source, _vae),
-}
-
-
-def _dtype(found: np.dtype) -> np.dtype:
-  """What the numbers of a tensor become."""
-  return found if _DTYPE.value == 'source' else np.dtype(_DTYPE.value)
-
-
-def _bar(source: leaf_lib.Source, out: pathlib.Path) -> tqdm.tqdm:
-  """Bytes that have become ours."""
-  leaves = [leaf for part in source.parts for leaf in part]
+def _bar(plan: plan_lib.Plan, out: pathlib.Path) -> tqdm.tqdm:
+  """Bytes that have become others."""
   return tqdm.tqdm(
-    total=sum(leaf.size(source.tensors[leaf.source]) for leaf in leaves),
+    total=plan.size,
     desc=f'convert {out.name}',
     unit='B',
     unit_scale=True,
     mininterval=1.0,
     dynamic_ncols=True,
   )
-
-
-def _parts(
-  source: leaf_lib.Source, done: Callable[[int], Any]
-) -> Iterator[dict[str, np.ndarray]]:
-  """Leaves by their names, a part at a time, none of which is kept here."""
-  for part in source.parts:
-    pairs = [(leaf, source.tensors[leaf.source]) for leaf in part]
-    yield {
-      leaf.name: leaf.read(tensor, _dtype(tensor.dtype))
-      for leaf, tensor in pairs
-    }
-    done(sum(leaf.size(tensor) for leaf, tensor in pairs))
-
-
-def _report(folder: pathlib.Path, source: leaf_lib.Source) -> dict[str, Any]:
-  """The files that were read, and what each of their tensors became."""
-  files = {tensor.file for tensor in source.tensors.values()}
-  stats = {path.name: path.stat() for path in files | {folder / fields.NAME}}
-  became = [
-    {
-      'source': leaf.source,
-      'name': leaf.name,
-      'shape': list(leaf.shape),
-      'dtype': _dtype(source.tensors[leaf.source].dtype).name,
-    }
-    | ({'part': list(leaf.part)} if leaf.part[1] > 1 else {})
-    for part in source.parts
-    for leaf in part
-  ]
-  left = [{'source': n, 'left out': why} for n, why in source.left.items()]
-  return {
-    'files': [
-      {'name': name, 'bytes': stat.st_size, 'changed_ns': stat.st_mtime_ns}
-      for name, stat in sorted(stats.items())
-    ],
-    'tensors': became + left,
-  }
-
-
-def _is_there(out: pathlib.Path, report: dict[str, Any]) -> bool:
-  """Whether `out` was made of the same files, to the same end.
-
-  Raises:
-    ValueError: it holds something else.
-  """
-  if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-    return False
-  try:
-    held = json.loads((out / weights.REPORT).read_bytes())
-    same = all(held[name] == value for name, value in report.items())
-  except (OSError, ValueError, KeyError, TypeError):
-    same = False
-  if not same:
-    raise ValueError(
-      f'{out}: is there, and not made of these files; choose another --out, '
-      'or delete it'
-    )
-  return True
-
-
-@contextlib.contextmanager
-def _whole(out: pathlib.Path) -> Iterator[pathlib.Path]:
-  """A folder beside `out` that becomes it at the end, or is taken away."""
-  partial = out.with_name(f'.{out.name}.partial')
-  shutil.rmtree(partial, ignore_errors=True)
-  partial.mkdir(parents=True)
-  try:
-    yield partial
-    partial.rename(out)
-  except BaseException:
-    shutil.rmtree(partial, ignore_errors=True)
-    raise
 
 
 if __name__ == '__main__':

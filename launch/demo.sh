@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Films a game: records it, trains on it, and shows stories that obey words.
+# Films a game: at once with the model that comes with the code; then it records
+# the game, trains a model of its own, and shows stories of both that obey words.
 #
 #   bash launch/demo.sh [OUT]       OUT is ./out/demo unless given
 #
 # Run it again to go on where it stopped; remove OUT to start afresh.
-# OUT/index.html is the page, OUT/report.json its figures, OUT/stages.json the
-# wall seconds of each stage, over all the runs that worked on it.
+# OUT/first is the story of that model, OUT/index.html the page, OUT/report.json
+# its figures, OUT/stages.json the wall seconds of each stage, over all the runs
+# that worked on it.
 set -euo pipefail
 
 if (($# > 1)) || [[ ${1:-} == -* ]]; then
@@ -105,6 +107,15 @@ begin environment
 environment demo
 end
 
+released=launch/released/doom
+stage first run generate --workdir "$released" --out "$out/first" \
+  --start 10 --seconds 6 --seed 1 --say '1.0: turn left' --say '3.0: attack'
+cat << EOF
+a first story: $out/first/story.mp4, its sheet: $out/first/story.png
+to say something yourself: .venv/bin/python -m launch.studio --workdir $released
+EOF
+commands= # What follows does not depend on it.
+
 stage record run record --source vizdoom --out "$out/records" \
   --minutes 30 --seed 0
 stage tokenize run tokenize --records "$out/records" \
@@ -117,6 +128,6 @@ stage train run train --config configs/doom.py --workdir "$out/model" \
   --config.sources.latents="$out/latents" --config.sources.vae="$out/vae" \
   --config.sources.tokenizer="$out/tokenizer.model"
 stage obedience obedience --workdir "$out/model" --records "$out/records" \
-  --out "$out"
+  --out "$out" --released "$released"
 
 cat "$out/table.txt"

@@ -7,16 +7,19 @@ recorded into. OUT gets `index.html`, one file that needs no other, and
 `report.json` with every figure of the page; OUT/obedience keeps the inverse
 dynamics model and the films. Run the command again to go on after an
 interruption. Where OUT/stages.json holds seconds per stage, they are shown.
+With `--released FOLDER`, of launch.release, the page has what that model tells
+from the same starts, too.
 """
 
 import json
 import pathlib
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import flags
 import numpy as np
 
+from launch import card as card_lib
 from launch import figures
 from launch import page
 from launch import roll_outs
@@ -46,10 +49,15 @@ _SECONDS = flags.DEFINE_float(
 _SHOWN = flags.DEFINE_integer(
   'shown', 3, 'Starts whose films are on the page.', lower_bound=0
 )
+_RELEASED = flags.DEFINE_string(
+  'released', None, 'Released model whose stories are shown, too.'
+)
 flags.mark_flags_as_required(['workdir', 'records', 'out'])
 
 _CLIPS = 3  # held-out clips shown beside their copies
 _CLIP_CHUNKS = 8
+# Of the card of a released model, what the page tells.
+_CARD = ('title', 'made', 'data', 'model', 'vae', 'checkpoint', 'license')
 
 
 def main(_) -> None:
@@ -62,6 +70,7 @@ def main(_) -> None:
     seeds=_SEEDS.value,
     window=_WINDOW.value,
   )
+  released = _released(out, plan)
   vae = vae_folder.restored(workdir / 'vae')
   real = witness.footage(_RECORDS.value, vae)
   reader = witness.train(
@@ -104,6 +113,9 @@ def main(_) -> None:
     },
   }
   material = _material(films, seen, real, begin)
+  if released is not None:
+    report['released'] = released.card
+    material = material._replace(released=_free(released.free, real.rate))
   report |= _costs(workdir, out, began)
   workdir_lib.write_whole(out / 'index.html', page.render(report, material))
   workdir_lib.write_whole(
@@ -111,6 +123,30 @@ def main(_) -> None:
   )
   print(page.table(report))
   print(f'page: {out / "index.html"}')
+
+
+class _Released(NamedTuple):
+  """What a released model is, and its free stories."""
+
+  card: dict[str, Any]
+  free: roll_outs.Part
+
+
+def _released(out: pathlib.Path, plan: roll_outs.Plan) -> _Released | None:
+  """Stories of the released model, if one is given."""
+  if _RELEASED.value is None:
+    return None
+  workdir = pathlib.Path(_RELEASED.value)
+  card = card_lib.read(workdir)
+  films = roll_outs.film(
+    workdir,
+    _RECORDS.value,
+    out / 'obedience/released',
+    plan,
+    parts=[roll_outs.FREE],
+  )
+  chosen = {name: card[name] for name in _CARD}
+  return _Released(chosen, films[roll_outs.FREE])
 
 
 def _filming(
@@ -182,11 +218,6 @@ def _material(
     told = range(first, len(words)) if part in roll_outs.TOLD else ()
     return page.Story(title, note, frames, words, told, real.rate)
 
-  free = films[roll_outs.FREE]
-  stories = [
-    story(roll_outs.FREE, row, f'Story {row + 1}', f'prompt: {prompt}')
-    for row, prompt in enumerate(free.prompts)
-  ]
   groups = [
     page.Group(
       f'Start {row + 1}, {films[roll_outs.TWIN].prompts[row]}',
@@ -200,7 +231,18 @@ def _material(
   some = np.linspace(0, len(real.frames) - 1, _CLIPS).astype(int)
   length = _CLIP_CHUNKS * 4 + 1
   copies = page.Copies(real.frames[some, :length], real.copies[some, :length])
+  stories = _free(films[roll_outs.FREE], real.rate)
   return page.Material(stories, groups, copies, real.rate)
+
+
+def _free(part: roll_outs.Part, rate: float) -> list[page.Story]:
+  """Free stories."""
+  return [
+    page.Story(f'Story {row}', f'prompt: {prompt}', frames, words, (), rate)
+    for row, (frames, words, prompt) in enumerate(
+      zip(part.frames, part.words, part.prompts, strict=True), 1
+    )
+  ]
 
 
 if __name__ == '__main__':

@@ -58,12 +58,22 @@ class Copies(NamedTuple):
 
 
 class Material(NamedTuple):
-  """What the page shows besides figures."""
+  """What the page shows besides figures.
+
+  Attributes:
+    stories: told freely.
+    groups: told different things.
+    copies: of the VAE.
+    rate: frames a second.
+    released: for each story, the one of a released model from the same start;
+      () if there is no such model.
+  """
 
   stories: Sequence[Story]
   groups: Sequence[Group]
   copies: Copies
   rate: float
+  released: Sequence[Story] = ()
 
 
 def render(report: Mapping[str, Any], material: Material) -> str:
@@ -90,6 +100,7 @@ def render(report: Mapping[str, Any], material: Material) -> str:
   return environment.get_template('page.html').render(
     report=report,
     stories=[_shown(story) for story in material.stories],
+    released=[_shown(story) for story in material.released],
     groups=[_shown_group(group) for group in material.groups],
     copies=_shown_copies(material),
     loss_charts=_loss_charts(report),

@@ -95,6 +95,12 @@ def _report(tmp_path) -> dict:
     'peak_memory_bytes': figures.peak_memory(model=tmp_path),
     'machine': figures.machine(),
     'versions': figures.versions(),
+    'released': {
+      'title': 'An older film',
+      'data': {'hours': 1.25},
+      'model': {'seconds': 4567.0},
+      'checkpoint': {'step': 7654},
+    },
   }
 
 
@@ -115,6 +121,7 @@ def written(report):
     groups=[page.Group('Start 1', [_story('nothing'), _story('attack', [3])])],
     copies=page.Copies(_frames(1, 9), _frames(1, 9)),
     rate=_RATE,
+    released=[_story('Story 1')],
   )
   return page.render(report, material)
 
@@ -169,6 +176,24 @@ def test_words_stand_at_their_times_and_instructions_stand_out(written):
     '0.3 s',
     '0.5 s',
   ]
+
+
+def test_the_released_model_tells_beside_that_of_the_run(report, written):
+  (section,) = (
+    s for s in written.split('<h2>') if s.startswith('From the rel')
+  )
+  for said in ('An older film', '1.2 hours', '7,654 steps, in 76 min'):
+    assert said in section
+  assert section.count('<video') == 2
+  assert 'Story 1, by the released model' in section
+  assert 'Story 1, by the model of this run' in section
+
+
+def test_without_a_released_model_the_page_tells_of_none(report):
+  bare = {name: part for name, part in report.items() if name != 'released'}
+  copies = page.Copies(_frames(1, 9), _frames(1, 9))
+  material = page.Material([_story('Story 1')], [], copies, _RATE)
+  assert 'released' not in page.render(bare, material)
 
 
 def test_the_table_names_every_count(report):

@@ -109,7 +109,8 @@ def test_either_environment_serves_the_demo(tmp_path, serves):
   _made(clone, f'echo "$2" >> {clone}/ran', serves=serves)
   done = _bash(clone, 'launch/demo.sh', 'film')
   assert done.returncode == 0, done.stderr
-  assert (clone / 'ran').read_text().splitlines()[0] == 'launch.record'
+  (first, then, *_) = (clone / 'ran').read_text().splitlines()
+  assert (first, then) == ('launch.generate', 'launch.record')
 
 
 def test_a_demo_installs_the_dependencies_alone(tmp_path):
@@ -144,7 +145,15 @@ def test_the_demo_takes_one_argument(tmp_path):
   assert done.stderr.startswith('usage:')
 
 
-_STAGES = ['record', 'tokenize', 'vae', 'encode', 'train', 'obedience']
+_STAGES = [
+  'first',
+  'record',
+  'tokenize',
+  'vae',
+  'encode',
+  'train',
+  'obedience',
+]
 
 
 def test_the_demo_does_no_stage_twice(tmp_path):
@@ -175,6 +184,30 @@ def test_the_demo_goes_on_where_it_stopped(tmp_path):
   assert ran.count('launch.record') == 1
   assert ran.count('launch.encode') == 2
   assert ran[-1] == 'launch.obedience'
+
+
+def test_the_demo_films_with_the_released_model_first(tmp_path):
+  clone = _clone(tmp_path)
+  _made(clone, f'echo "$*" >> {clone}/ran; [ "$2" != launch.record ]')
+  done = _bash(clone, 'launch/demo.sh', 'film')
+  assert done.returncode == 1  # And where it is, is said before all else.
+  first = done.stdout.index(f'{clone}/film/first/story.mp4')
+  assert first < done.stdout.index('== record')
+  (generate, _) = (clone / 'ran').read_text().splitlines()
+  options = generate.split()
+  assert options[options.index('--workdir') + 1] == 'launch/released/doom'
+  assert options[options.index('--out') + 1] == f'{clone}/film/first'
+
+
+def test_another_first_story_changes_nothing_after_it(tmp_path):
+  clone = _clone(tmp_path)
+  _made(clone, f'echo "$2" >> {clone}/ran')
+  assert _bash(clone, 'launch/demo.sh', 'film').returncode == 0
+  script = clone / 'launch/demo.sh'
+  script.write_text(script.read_text().replace('--seed 1 ', '--seed 2 '))
+  assert _bash(clone, 'launch/demo.sh', 'film').returncode == 0
+  ran = (clone / 'ran').read_text().split()
+  assert ran[len(_STAGES) :] == ['launch.generate']
 
 
 def test_two_demos_do_not_share_a_folder(tmp_path):

@@ -12,7 +12,9 @@ from tv2tv_jax.interop import diffusers
 from tv2tv_jax.interop import fields
 from tv2tv_jax.interop import leaf as leaf_lib
 from tv2tv_jax.vae import cosmos
+from tv2tv_jax.vae import latents
 
+_NAME = 'AutoencoderKLCosmos'
 # What is not in a config.json, as diffusers has it.
 _DEFAULTS = {
   'in_channels': 3,
@@ -88,11 +90,41 @@ def source(folder: pathlib.Path) -> leaf_lib.Source:
     ValueError: it holds no such VAE, or not all of it, or something else; names
       every field, or every tensor, that is in the way.
   """
-  values = diffusers.values(folder, 'AutoencoderKLCosmos', _DEFAULTS)
+  values = diffusers.values(folder, _NAME, _DEFAULTS)
   fields.refuse(folder, _foreign(values))
   model = diffusers.model(folder, values, lambda: _config(values))
   layers = _layers(model.config)
   return diffusers.source(folder, model, layers, _PARAMETERS)
+
+
+def values(
+  config: cosmos.CosmosConfig, statistics: latents.LatentStatistics
+) -> dict[str, Any]:
+  """The config.json of a VAE of ours.
+
+  Attention over time sees all of a clip there, here no more than the `memory`
+  of the config.
+  """
+  own = {
+    'in_channels': config.channels,
+    'out_channels': config.channels,
+    'latent_channels': config.latent_channels,
+    'encoder_block_out_channels': list(config.encoder_widths),
+    'decode_block_out_channels': list(config.decoder_widths),
+    'attention_resolutions': list(config.attention_resolutions),
+    'resolution': config.resolution,
+    'num_layers': config.blocks,
+    'patch_size': config.patch,
+    'patch_type': config.patching,
+    'spatial_compression_ratio': config.space_stride,
+    'temporal_compression_ratio': config.time_stride,
+  }
+  return diffusers.written(_NAME, own | _ONLY, statistics)
+
+
+def leaves(config: cosmos.CosmosConfig) -> Iterator[leaf_lib.Leaf]:
+  """Every tensor of a VAE of ours."""
+  return diffusers.leaves(config, _layers(config), _PARAMETERS)
 
 
 def _foreign(values: Mapping[str, Any]) -> Iterator[str]:

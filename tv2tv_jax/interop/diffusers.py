@@ -1,7 +1,6 @@
 """A VAE's folder as diffusers writes it: config.json, tensors, statistics."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-import itertools
 import math
 import pathlib
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from tv2tv_jax.interop import safetensors
 from tv2tv_jax.vae import latents
 from tv2tv_jax.vae import vae as vae_lib
 
-_STEM = 'diffusion_pytorch_model'  # Of the names of its files.
+STEM = 'diffusion_pytorch_model'  # Of the names of its files.
 _PART = 16 << 20  # Numbers that are written together, unless a leaf has more.
 _STATISTICS = ('latents_mean', 'latents_std')
 
@@ -207,19 +206,36 @@ def source(
   Raises:
     ValueError: it does not hold that model, or not all of it, or more.
   """
-  tensors = safetensors.tensors(folder, _STEM)
-  shapes = _shapes(model.config)
-  leaves = (_leaves(layer, parameters, shapes) for layer in layers)
-  parts = _parts(itertools.chain.from_iterable(leaves))
+  tensors = safetensors.tensors(folder, STEM)
+  parts = _parts(leaves(model.config, layers, parameters))
   leaf_lib.check(folder, parts, tensors)
   return leaf_lib.Source(model, parts, tensors, {})
 
 
-def _shapes(config: vae_lib.VaeConfig) -> dict[str, tuple[int, ...]]:
-  """The shape of each parameter of a VAE, by its name."""
+def leaves(
+  config: vae_lib.VaeConfig,
+  layers: Iterable[Layer],
+  parameters: Mapping[str, str],
+) -> Iterator[leaf_lib.Leaf]:
+  """The parameters of a VAE, layer by layer; see `source`."""
   model = jax.eval_shape(lambda: vae_lib.Vae(config, rngs=nnx.Rngs(0)))
-  leaves = nnx.to_flat_state(nnx.state(model))
-  return {'.'.join(path): leaf.shape for path, leaf in leaves}
+  shapes = leaf_lib.shapes(model)
+  for layer in layers:
+    yield from _leaves(layer, parameters, shapes)
+
+
+def written(
+  name: str,
+  values: Mapping[str, Any],
+  statistics: latents.LatentStatistics,
+) -> dict[str, Any]:
+  """The config.json of a VAE called `name`, with its statistics."""
+  lists = ([float(x) for x in each] for each in statistics)
+  return {
+    '_class_name': name,
+    **values,
+    **dict(zip(_STATISTICS, lists, strict=True)),
+  }
 
 
 def _leaves(

@@ -5,6 +5,7 @@ import math
 import pathlib
 from typing import Any, NamedTuple
 
+from flax import nnx
 import numpy as np
 
 from tv2tv_jax.interop import safetensors
@@ -20,6 +21,7 @@ class Leaf(NamedTuple):
       there stand together; 1 is an axis of one there, and none here.
     shape: its shape here.
     part: which part of the rows there it is, and of how many.
+    layer: which slice of what is stacked over layers here, if it is one.
   """
 
   source: str
@@ -27,6 +29,7 @@ class Leaf(NamedTuple):
   axes: str
   shape: tuple[int, ...]
   part: tuple[int, int] = (0, 1)
+  layer: int | None = None
 
   @property
   def whole(self) -> tuple[int, ...]:
@@ -53,6 +56,19 @@ class Leaf(NamedTuple):
       place[...] = rows
     return out
 
+  def here(self, there: np.ndarray) -> np.ndarray:
+    """The numbers of the tensor there in our order of axes: a view.
+
+    What is written to it is written to the tensor.
+    """
+    axes, here = self.axes.split('->')
+    rows = self._folded[0]
+    part = there[self.part[0] * rows : (self.part[0] + 1) * rows]
+    sizes = dict(zip(here, self.shape, strict=True))
+    names = [axis for axis in axes if axis in sizes]
+    apart = part.reshape([sizes[axis] for axis in names], copy=False)
+    return apart.transpose([names.index(axis) for axis in here])
+
   @property
   def _folded(self) -> tuple[int, ...]:
     """The shape there of what is read."""
@@ -75,6 +91,12 @@ class Source(NamedTuple):
   parts: list[list[Leaf]]
   tensors: dict[str, safetensors.Tensor]
   left: dict[str, str]
+
+
+def shapes(module: nnx.Module) -> dict[str, tuple[int, ...]]:
+  """The shape of each parameter of a module by its name: `a.0.kernel`."""
+  leaves = nnx.to_flat_state(nnx.state(module))
+  return {'.'.join(map(str, path)): leaf.shape for path, leaf in leaves}
 
 
 def check(

@@ -3,7 +3,7 @@
 A layer here is a layer there: only names, the order of axes and the split of
 heads differ (query head `k G + g` reads key head `k`); both turn channel pairs
 `(i, i + H/2)`. Names are those that `train/checkpoint.py` writes. What the
-model stacks over layers is written layer by layer, `NAME.LAYER`, so that
+model stacks over layers is written layer by layer, `NAME._LAYER`, so that
 memory holds one layer at a time.
 """
 
@@ -15,6 +15,7 @@ import numpy as np
 from tv2tv_jax.interop import leaf as leaf_lib
 from tv2tv_jax.interop import llama_config
 from tv2tv_jax.interop import safetensors
+from tv2tv_jax.mot import tower as tower_lib
 
 _STEM = 'model'  # Of the names of its files.
 _EMBEDDING, _HEAD = 'model.embed_tokens.weight', 'lm_head.weight'
@@ -81,17 +82,42 @@ def stored(model: llama_config.TextModel) -> dict[str, str | tuple[str, ...]]:
   return names
 
 
+def tower(
+  there: str, here: str, towers: tower_lib.MotConfig
+) -> list[leaf_lib.Leaf]:
+  """The layers of a tower, as slices of what is stacked here.
+
+  Args:
+    there: what their names begin with, as `model`.
+    here: the name of the stack.
+    towers: the shape of the tower.
+  """
+  sizes = _sizes(towers)
+  return [
+    _leaf(
+      f'{there}.layers.{at}.{name}', f'{here}.{ours}', axes, sizes
+    )._replace(layer=at)
+    for at in range(towers.depth)
+    for name, (ours, axes) in _LAYER.items()
+  ]
+
+
+def text_tower(model: llama_config.TextModel) -> list[leaf_lib.Leaf]:
+  """A `LlamaForCausalLM` of our embedding, text tower and output layer."""
+  sizes = _sizes(model.towers) | {'V': model.vocabulary}
+  ends = {
+    name: _leaf(name, *entry, sizes)
+    for name, entry in _ENDS.items()
+    if name != _HEAD or not model.tied
+  }
+  layers = tower('model', _STACK, model.towers)
+  return [ends.pop(_EMBEDDING), *layers, *ends.values()]
+
+
 def _parts(model: llama_config.TextModel) -> list[list[leaf_lib.Leaf]]:
   """The embedding, each layer, the last norm, the output layer."""
   towers = model.towers
-  sizes = {
-    'V': model.vocabulary,
-    'D': towers.width,
-    'K': towers.key_heads,
-    'G': towers.heads // towers.key_heads,
-    'H': towers.head_width,
-    'F': towers.hidden,
-  }
+  sizes = _sizes(towers) | {'V': model.vocabulary}
   ends = {
     name: [_leaf(name, *entry, sizes)]
     for name, entry in _ENDS.items()
@@ -110,6 +136,17 @@ def _parts(model: llama_config.TextModel) -> list[list[leaf_lib.Leaf]]:
     for layer in range(towers.depth)
   ]
   return [ends.pop(_EMBEDDING), *layers, *ends.values()]
+
+
+def _sizes(towers: tower_lib.MotConfig) -> dict[str, int]:
+  """How long the axes of a layer are."""
+  return {
+    'D': towers.width,
+    'K': towers.key_heads,
+    'G': towers.heads // towers.key_heads,
+    'H': towers.head_width,
+    'F': towers.hidden,
+  }
 
 
 def _leaf(

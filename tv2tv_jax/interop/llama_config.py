@@ -73,6 +73,53 @@ def text_model(folder: pathlib.Path) -> TextModel:
   )
 
 
+def values(model: TextModel) -> dict[str, Any]:
+  """The config.json of our text tower as a `LlamaForCausalLM`.
+
+  Raises:
+    ValueError: it is none; names every field that is in the way.
+  """
+  towers = model.towers
+  plain = {'query_key_norm': False, 'window': 0}
+  wrong = [
+    f'config.model.towers.{name} is {getattr(towers, name)!r}, a Llama has '
+    f'{value!r} there'
+    for name, value in plain.items()
+    if getattr(towers, name) != value
+  ]
+  if wrong:
+    raise ValueError(f'the text tower is no Llama: {"; ".join(wrong)}')
+  rope = {'rope_type': 'default', 'rope_theta': towers.rope.theta}
+  if towers.rope.factor != 1:
+    rope |= {
+      'rope_type': 'llama3',
+      'factor': towers.rope.factor,
+      'low_freq_factor': towers.rope.low,
+      'high_freq_factor': towers.rope.high,
+      'original_max_position_embeddings': towers.rope.original_length,
+    }
+  sizes = (
+    model.vocabulary,
+    towers.width,
+    towers.hidden,
+    towers.depth,
+    towers.heads,
+  )
+  return {
+    'architectures': ['LlamaForCausalLM'],
+    'model_type': 'llama',
+    **dict(zip(_SIZES, sizes, strict=True)),
+    'num_key_value_heads': towers.key_heads,
+    'head_dim': towers.head_width,
+    **{name: value for name, value in _ONLY.items() if value is not None},
+    # Two generations of config.json write rope differently.
+    'rope_theta': towers.rope.theta,
+    'rope_scaling': rope if towers.rope.factor != 1 else None,
+    'rope_parameters': rope,
+    'tie_word_embeddings': model.tied,
+  }
+
+
 def _foreign(values: Mapping[str, Any]) -> Iterator[str]:
   """What keeps a config.json from being our text tower, a line each."""
   names = values.get('architectures') or ['LlamaForCausalLM']

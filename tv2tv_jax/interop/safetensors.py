@@ -1,7 +1,8 @@
 """Tensors of a Hugging Face folder: named and shaped first, read in pieces.
 
 The library checks a file's header against its length; reading is done here,
-a few rows at a time, for it would map whole files into memory.
+a few rows at a time, for it would map whole files into memory. So is writing
+(`shards.py`): a tensor is mapped where it is to be.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors
 
-_DTYPES = {
+DTYPES = {
   'F32': np.dtype(np.float32),
   'F16': np.dtype(np.float16),
   'BF16': np.dtype(jnp.bfloat16),
@@ -41,6 +42,22 @@ class Tensor(NamedTuple):
   def size(self) -> int:
     """Bytes."""
     return math.prod(self.shape) * self.dtype.itemsize
+
+  def mapped(self, *, write: bool = False) -> np.ndarray:
+    """The tensor as it stands in its file, which is not read before it is used.
+
+    Memory that was touched is counted as this process's until the array goes.
+    """
+    if not self.size:
+      return np.empty(self.shape, self.dtype)
+    there = np.memmap(
+      self.file,
+      self.dtype,
+      'r+' if write else 'r',
+      offset=self.begin,
+      shape=self.shape,
+    )
+    return np.asarray(there)
 
   def pieces(
     self, begin: int = 0, end: int | None = None
@@ -135,16 +152,16 @@ def _of_file(path: pathlib.Path) -> dict[str, Tensor]:
       f'{path}: no safetensors file, or not all of one ({error})'
     ) from None
   other = [
-    f'{n} is {kind}' for n, (kind, _) in found.items() if kind not in _DTYPES
+    f'{n} is {kind}' for n, (kind, _) in found.items() if kind not in DTYPES
   ]
   if other:
     raise ValueError(
-      f'{path}: {", ".join(other)}; read are {", ".join(_DTYPES)}'
+      f'{path}: {", ".join(other)}; read are {", ".join(DTYPES)}'
     )
   with path.open('rb') as file:
     begin = 8 + int.from_bytes(file.read(8), 'little')
   # The format leaves no gap between one tensor and the next.
   for name, (kind, shape) in found.items():
-    found[name] = Tensor(path, _DTYPES[kind], shape, begin)
+    found[name] = Tensor(path, DTYPES[kind], shape, begin)
     begin += found[name].size
   return found

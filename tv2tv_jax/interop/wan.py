@@ -12,8 +12,10 @@ from typing import Any
 from tv2tv_jax.interop import diffusers
 from tv2tv_jax.interop import fields
 from tv2tv_jax.interop import leaf as leaf_lib
+from tv2tv_jax.vae import latents
 from tv2tv_jax.vae import wan
 
+_NAME = 'AutoencoderKLWan'
 # What is not in a config.json, as diffusers has it.
 _DEFAULTS = {
   'base_dim': 96,
@@ -59,12 +61,38 @@ def source(folder: pathlib.Path) -> leaf_lib.Source:
     ValueError: it holds no such VAE, or not all of it, or something else; names
       every field, or every tensor, that is in the way.
   """
-  values = diffusers.values(folder, 'AutoencoderKLWan', _DEFAULTS)
+  values = diffusers.values(folder, _NAME, _DEFAULTS)
   fields.refuse(folder, _foreign(values))
   model = diffusers.model(folder, values, lambda: _config(values))
   fields.refuse(folder, _other_strides(values, model.config))
   layers = _layers(model.config)
   return diffusers.source(folder, model, layers, _PARAMETERS)
+
+
+def values(
+  config: wan.WanConfig, statistics: latents.LatentStatistics
+) -> dict[str, Any]:
+  """The config.json of a VAE of ours."""
+  time, space, _ = config.stride
+  other = config.decoder_width != config.width
+  own = {
+    'base_dim': config.width,
+    'decoder_base_dim': config.decoder_width if other else None,
+    'z_dim': config.latent_channels,
+    'dim_mult': list(config.multiples),
+    'num_res_blocks': config.blocks,
+    'temperal_downsample': list(config.halves_time),
+    'in_channels': config.channels,
+    'out_channels': config.channels,
+    'scale_factor_temporal': time,
+    'scale_factor_spatial': space,
+  }
+  return diffusers.written(_NAME, own | _ONLY, statistics)
+
+
+def leaves(config: wan.WanConfig) -> Iterator[leaf_lib.Leaf]:
+  """Every tensor of a VAE of ours."""
+  return diffusers.leaves(config, _layers(config), _PARAMETERS)
 
 
 def _foreign(values: Mapping[str, Any]) -> Iterator[str]:

@@ -60,12 +60,31 @@ def contents(parts: Parts, **rest: Any) -> Contents:
     **rest: JSON to keep beside them.
   """
   digests = _flat({p: digest_lib.digests(part) for p, part in parts.items()})
+  return sealed(kinds(_flat(parts)), digests, **rest)
+
+
+def sealed(
+  kinds: Mapping[str, str], digests: Mapping[str, int], **rest: Any
+) -> Contents:
+  """What `contents` says of arrays that are known by their digests.
+
+  Args:
+    kinds: type and shape of each array, by its part and its name.
+    digests: of each.
+    **rest: JSON to keep beside them.
+  """
   held = json.loads(json.dumps(rest))
   held['arrays'] = {
     name: {'type': kind, 'digest': digests[name]}
-    for name, kind in kinds(_flat(parts)).items()
+    for name, kind in kinds.items()
   }
-  return held | {'digest': _digest(held)}
+  return held | {'digest': digest(held)}
+
+
+def write(folder: pathlib.Path, parts: Parts, contents: Contents) -> None:
+  """Writes a checkpoint that is complete with these parts; waits for it."""
+  with context():
+    ocp.save_checkpointables(folder, {**parts, CONTENTS: contents})
 
 
 def read_contents(folder: pathlib.Path) -> Contents:
@@ -78,7 +97,7 @@ def read_contents(folder: pathlib.Path) -> Contents:
 
   def load() -> Contents:
     held = _loaded(folder, {CONTENTS: None})[CONTENTS]
-    if held.pop('digest') != _digest(held):
+    if held.pop('digest') != digest(held):
       raise ValueError(f'{CONTENTS} are not what was saved')
     return held
 
@@ -150,7 +169,7 @@ def _flat(parts: Parts) -> dict[str, Any]:
   }
 
 
-def _digest(held: Contents) -> str:
+def digest(held: Contents) -> str:
   """A digest of JSON."""
   return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
 
@@ -164,12 +183,12 @@ def _loaded(folder: os.PathLike, wanted: Mapping[str, Any]) -> dict[str, Any]:
   sizes = (a.size * a.dtype.itemsize for a in jax.tree.leaves(wanted))
   # Orbax refuses what does not fit at all.
   reading.memory.read_concurrent_bytes = max(_READ, 2 * max(sizes, default=0))
-  _give_memory_back()
+  give_memory_back()
   with reading:
     return ocp.load_checkpointables(folder, wanted)
 
 
-def _give_memory_back() -> None:
+def give_memory_back() -> None:
   """From now on large buffers go back to the system when they are freed.
 
   Left to itself, glibc keeps those of up to 32 MiB for later: a process that

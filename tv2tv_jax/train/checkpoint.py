@@ -23,7 +23,7 @@ from tv2tv_jax.train import leader
 from tv2tv_jax.train import state as state_lib
 from tv2tv_jax.typing import PrngKey
 
-_FOLDER = 'checkpoints'
+FOLDER = 'checkpoints'
 
 
 class NoCheckpointError(ValueError):
@@ -58,7 +58,7 @@ class Checkpoints:
     """
     self.restore_seconds = 0.0
     self._workdir = workdir
-    self._folder = workdir.absolute() / _FOLDER
+    self._folder = workdir.absolute() / FOLDER
     self._every = every
     self._fingerprints = dict(fingerprints or {})
     policies = ocp.training.preservation_policies
@@ -212,7 +212,7 @@ def restore_model(
   wanted = {part: named(abstract)}
   damaged = {}
   while (found := newest(workdir, damaged, step)) is not None:
-    folder = workdir.absolute() / _FOLDER / str(found)
+    folder = workdir.absolute() / FOLDER / str(found)
     try:
       contents = bundle.read_contents(folder)
       bundle.check(workdir, wanted, contents)
@@ -233,7 +233,7 @@ def finished(workdir: pathlib.Path) -> list[int]:
 
   They may be damaged all the same: that shows when they are read.
   """
-  folder = workdir.absolute() / _FOLDER
+  folder = workdir.absolute() / FOLDER
   if not folder.is_dir():
     return []
   names = ocp.path.step.standard_name_format()
@@ -264,7 +264,7 @@ def _none_whole(
   """Says of each checkpoint why it cannot be used."""
   lines = [f'{step}: {reason}' for step, reason in damaged.items()]
   return NoCheckpointError(
-    f'{workdir / _FOLDER}: no checkpoint there is whole: {"; ".join(lines)}. '
+    f'{workdir / FOLDER}: no checkpoint there is whole: {"; ".join(lines)}. '
     'Bring one back, or begin anew in another --workdir'
   )
 

@@ -1,0 +1,1 @@
+"""Weights from one kind of folder into another, tensor by tensor."""
