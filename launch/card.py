@@ -30,6 +30,16 @@ class Configs(NamedTuple):
   story: str
 
 
+def described(workdir: pathlib.Path) -> tuple[str, str]:
+  """What a model is called, and what is told of it."""
+  try:
+    card = (workdir / MARKDOWN).read_text(encoding='utf-8')
+  except (OSError, UnicodeDecodeError):
+    return workdir.absolute().name, ''
+  title = card.lstrip().partition('\n')[0].lstrip('# ').strip()
+  return title or workdir.absolute().name, card
+
+
 def data(records: pathlib.Path) -> dict[str, Any]:
   """What a model has seen: how it was recorded, and how much of it.
 

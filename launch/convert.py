@@ -33,21 +33,14 @@ it is.
 """
 
 from collections.abc import Sequence
-import functools
-import json
 import pathlib
 
 from absl import flags
 from absl import logging
-import tqdm
 
 from launch import run as run_lib
-from launch import weights
-from launch.conversion import from_pytorch
-from launch.conversion import others
+from launch.conversion import job
 from launch.conversion import plan as plan_lib
-from launch.conversion import to_pytorch
-from launch.conversion import whole
 from tv2tv_jax.interop import shards
 
 _OUT = flags.DEFINE_string('out', None, 'Folder of the converted weights.')
@@ -65,20 +58,11 @@ _MOST = flags.DEFINE_string(
 )
 flags.mark_flags_as_required(['out'])
 
-_KINDS = {
-  **{
-    kind: functools.partial(others.plan, kind)
-    for kind in ('llama', 'wan-vae', 'cosmos-vae')
-  },
-  'to-pytorch': to_pytorch.plan,
-  'from-pytorch': from_pytorch.plan,
-}
-
 
 def main(argv: Sequence[str]) -> None:
   """Converts what the command line says."""
-  if len(argv) != 3 or argv[1] not in _KINDS:
-    kinds = ', '.join(f'`{kind} SRC`' for kind in _KINDS)
+  if len(argv) != 3 or argv[1] not in job.KINDS:
+    kinds = ', '.join(f'`{kind} SRC`' for kind in job.KINDS)
     raise ValueError(
       f'{" ".join(argv[1:]) or "nothing"!r} is none of {kinds}: give the kind '
       'of weights and their folder'
@@ -87,35 +71,8 @@ def main(argv: Sequence[str]) -> None:
     # Orbax tells of what went wrong with a traceback; one line will do.
     logging.set_verbosity(logging.FATAL)
   _, kind, folder = argv
-  print(
-    convert(kind, pathlib.Path(folder), pathlib.Path(_OUT.value), _asked(kind))
-  )
-
-
-def convert(
-  kind: str,
-  folder: pathlib.Path,
-  out: pathlib.Path,
-  asked: plan_lib.Asked,
-) -> str:
-  """Checks all names and shapes, then makes `out` of a folder; says so.
-
-  Raises:
-    ValueError: the folder is not of this kind, or not whole, or `out` is there.
-    OSError: there is no room.
-  """
-  out = out.absolute()
-  plan = _KINDS[kind](folder, asked)
-  if whole.is_there(out, plan.head):
-    return f'{out}: is there already'
-  with whole.folder(out) as partial:
-    with _bar(plan, out) as bar:
-      report = plan.head | plan.write(partial, bar.update)
-    report |= {'peak_memory_bytes': run_lib.peak_memory()}
-    text = json.dumps(report, indent=2) + '\n'
-    (partial / weights.REPORT).write_text(text)
-  done = f'{out}: {plan.tensors} tensors of {folder}'
-  return '; '.join([done, *report['remarks']])
+  out = pathlib.Path(_OUT.value)
+  print(job.convert(kind, pathlib.Path(folder), out, _asked(kind)))
 
 
 def _asked(kind: str) -> plan_lib.Asked:
@@ -134,18 +91,6 @@ def _asked(kind: str) -> plan_lib.Asked:
     part=_PART.value,
     ema=_EMA.value,
     most=most,
-  )
-
-
-def _bar(plan: plan_lib.Plan, out: pathlib.Path) -> tqdm.tqdm:
-  """Bytes that have become others."""
-  return tqdm.tqdm(
-    total=plan.size,
-    desc=f'convert {out.name}',
-    unit='B',
-    unit_scale=True,
-    mininterval=1.0,
-    dynamic_ncols=True,
   )
 
 

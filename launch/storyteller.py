@@ -95,6 +95,14 @@ def kept_start(workdir: pathlib.Path, number: int) -> Start:
   return Start(frames[number : number + 1], str(prompts[number]))
 
 
+def kept_starts(workdir: pathlib.Path) -> list[Start]:
+  """All starting frames that a workdir keeps; ValueError if there is none."""
+  starts = [kept_start(workdir, 0)]
+  with np.load(workdir / STARTS) as kept:
+    count = len(kept['prompts'])
+  return starts + [kept_start(workdir, number) for number in range(1, count)]
+
+
 class Storyteller:
   """Model, VAE and tokenizer of a workdir: text and times, words and frames.
 

@@ -19,7 +19,6 @@ import pathlib
 import time
 
 from absl import flags
-import numpy as np
 
 from launch import card as card_lib
 from launch import run as run_lib
@@ -69,9 +68,9 @@ def main(_) -> None:
     teller = storyteller_lib.Storyteller(
       workdir, layout=_LAYOUT.value, lanes=_LANES.value
     )
-    starts = kept_starts(workdir)
+    starts = storyteller_lib.kept_starts(workdir)
     warm_up(teller, starts[0])
-    title, card = described(workdir)
+    title, card = card_lib.described(workdir)
     limits = limits_lib.Limits(waiting=_LIMIT.value, seconds=_LONGEST.value)
     studio = app_lib.studio(
       teller, starts, limits, title=title, card=card, folder=folder
@@ -82,16 +81,6 @@ def main(_) -> None:
     with contextlib.suppress(KeyboardInterrupt):
       server.run([listener])
     print('\nclosed')
-
-
-def kept_starts(workdir: pathlib.Path) -> list[storyteller_lib.Start]:
-  """All starting frames that a workdir keeps; ValueError if there is none."""
-  starts = [storyteller_lib.kept_start(workdir, 0)]
-  with np.load(workdir / storyteller_lib.STARTS) as kept:
-    count = len(kept['prompts'])
-  return starts + [
-    storyteller_lib.kept_start(workdir, number) for number in range(1, count)
-  ]
 
 
 def warm_up(
@@ -116,16 +105,6 @@ def warm_up(
     (telling,) = teller.teller.advance([telling], [ask], lambda _: None)
     teller.teller.wait()
   print(f'warm after {time.monotonic() - began:.0f} s', flush=True)
-
-
-def described(workdir: pathlib.Path) -> tuple[str, str]:
-  """What a model is called, and what is told of it."""
-  try:
-    card = (workdir / card_lib.MARKDOWN).read_text(encoding='utf-8')
-  except (OSError, UnicodeDecodeError):
-    return workdir.absolute().name, ''
-  title = card.lstrip().partition('\n')[0].lstrip('# ').strip()
-  return title or workdir.absolute().name, card
 
 
 if __name__ == '__main__':

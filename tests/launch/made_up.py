@@ -15,7 +15,6 @@ import sys
 
 from absl import flags
 
-from launch import generate
 from launch import run as run_lib
 from launch import storyteller as storyteller_lib
 from tests.launch import fake_teller
@@ -51,7 +50,9 @@ def complaint(answer):
 
 
 def _run(arguments):
-  """A run of the program, in this process."""
+  """A run of the program, in this process, which has no other flags."""
+  from launch import generate
+
   for name in flags.FLAGS:
     flags.FLAGS[name].unparse()
   flags.FLAGS.unparse_flags()

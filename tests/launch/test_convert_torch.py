@@ -13,7 +13,7 @@ import torch
 import transformers
 
 from configs import schema
-from launch import convert
+from launch.conversion import job
 from launch.conversion import plan as plan_lib
 from tests import tiny
 from tests.launch import workdirs
@@ -28,11 +28,11 @@ _LLAMA = dict(query_key_norm=False)
 
 
 def _to(workdir, out, **asked):
-  return convert.convert('to-pytorch', workdir, out, plan_lib.Asked(**asked))
+  return job.convert('to-pytorch', workdir, out, plan_lib.Asked(**asked))
 
 
 def _back(folder, out):
-  return convert.convert('from-pytorch', folder, out, plan_lib.Asked())
+  return job.convert('from-pytorch', folder, out, plan_lib.Asked())
 
 
 def _report(folder):
@@ -199,9 +199,7 @@ def test_the_text_tower_is_a_llama(tmp_path, tied, factor):
   text = model_lib.Text(*(jnp.asarray(a, jnp.int32) for a in arrays))
   logits = tiny.run(ours, text).logits
   np.testing.assert_allclose(logits, wanted, atol=1e-4, rtol=0)
-  convert.convert(
-    'llama', tmp_path / 'there', tmp_path / 'home', plan_lib.Asked()
-  )
+  job.convert('llama', tmp_path / 'there', tmp_path / 'home', plan_lib.Asked())
   held = json.loads((tmp_path / 'home' / 'model.json').read_text())
   assert held['tied'] == tied
   assert held['towers']['rope']['factor'] == factor
@@ -235,7 +233,7 @@ def test_the_vae_is_one_of_diffusers(tmp_path, kind):
   np.testing.assert_allclose(
     np.clip(shown, -1, 1), np.clip(frames, -1, 1), atol=1e-4, rtol=0
   )
-  convert.convert(
+  job.convert(
     f'{kind}-vae', tmp_path / 'there', tmp_path / 'home', plan_lib.Asked()
   )
   _same(

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from launch import convert
+from launch.conversion import job
 from launch.conversion import plan as plan_lib
 from tests.launch import workdirs
 from tv2tv_jax.interop import pytorch
@@ -54,7 +54,7 @@ def wide(tmp_path_factory):
   folder = tmp_path_factory.mktemp('wide')
   workdir = workdirs.write(folder / 'run', parts=('ema',))
   there = folder / 'there'
-  convert.convert('to-pytorch', workdir, there, plan_lib.Asked())
+  job.convert('to-pytorch', workdir, there, plan_lib.Asked())
   small = safetensors.tensors(there, 'model')
   config = json.loads((there / 'config.json').read_text())
   model = workdirs.model_config(**_WIDE)

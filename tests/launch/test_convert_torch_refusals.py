@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors import numpy as numpy_file
 
-from launch import convert
+from launch.conversion import job
 from launch.conversion import plan as plan_lib
 from tests.interop import folders
 from tests.launch import programs
@@ -17,7 +17,7 @@ from tests.launch import workdirs
 
 
 def _convert(kind, source, out, **asked):
-  return convert.convert(kind, source, out, plan_lib.Asked(**asked))
+  return job.convert(kind, source, out, plan_lib.Asked(**asked))
 
 
 def _refused(kind, source, **asked):

@@ -10,9 +10,9 @@ import sys
 import numpy as np
 import pytest
 
+from launch import card
 from launch import story_folder
 from launch import storyteller as storyteller_lib
-from launch import studio
 from launch.serving import server as server_lib
 from tests.launch import browsing
 from tests.launch import fake_teller
@@ -118,11 +118,11 @@ def test_a_place_that_is_taken_or_nowhere_is_named():
 
 def test_a_workdir_without_starts_is_named(workdir, tmp_path):
   with pytest.raises(ValueError, match=f'{tmp_path}/starts.npz: not there'):
-    studio.kept_starts(tmp_path)
-  assert len(studio.kept_starts(workdir)) == 3
+    storyteller_lib.kept_starts(tmp_path)
+  assert len(storyteller_lib.kept_starts(workdir)) == 3
 
 
 def test_a_model_without_a_card_has_the_name_of_its_folder(workdir):
-  assert studio.described(workdir) == ('doom', '')
+  assert card.described(workdir) == ('doom', '')
   (workdir / 'CARD.md').write_bytes(b'\xff')
-  assert studio.described(workdir) == ('doom', '')
+  assert card.described(workdir) == ('doom', '')

@@ -95,8 +95,10 @@ def story():
 
 
 def test_memory_is_flat(story):
-  assert len(story.live) == len(_LOOKS)
-  assert len(set(story.live)) == 1, story.live
+  """But for what the decoder's thread has not let go of yet."""
+  sizes = [size for _, size in story.live]
+  assert len(sizes) == len(_LOOKS)
+  assert max(sizes) <= 1.01 * min(sizes), story.live
 
 
 def test_nothing_is_compiled_once_a_window_has_been_full(story):
@@ -108,7 +110,7 @@ def test_a_chunk_costs_what_it_did_a_period_ago(story):
   """A window is read again once a period, and is never longer."""
   reads = np.diff(story.reads[_CONFIG.window :])
   np.testing.assert_array_equal(reads[_PERIOD:], reads[:-_PERIOD])
-  assert sorted(set(reads)) == [2, 2 + 1 + _CONFIG.kept]
+  assert sorted(set(reads)) == [1, 1 + 1 + _CONFIG.kept]
 
 
 def test_no_jump_has_the_period_of_the_window(story):
