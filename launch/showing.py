@@ -78,12 +78,10 @@ def _told(workdir: pathlib.Path, model: nnx.Module) -> list[sheet.Row]:
   """Stories as rows of a sheet; as far as there is time for them."""
   began = time.monotonic()
   told = storyteller.Storyteller(workdir, model=model)
-  with np.load(workdir / storyteller.STARTS) as kept:
-    starts = kept['frames'][: min(_STORIES, told.engine.lanes)]
-    prompts = [str(prompt) for prompt in kept['prompts'][: len(starts)]]
+  starts = storyteller.kept_starts(workdir)
+  starts = starts[: min(_STORIES, told.engine.lanes)]
   tellings = [
-    told.begin(storyteller.Start(start[None], prompt), prompt, seed)
-    for seed, (start, prompt) in enumerate(zip(starts, prompts, strict=True))
+    told.begin(start, start.prompt, seed) for seed, start in enumerate(starts)
   ]
   last: list[list[np.ndarray]] = [[] for _ in tellings]
 
@@ -97,7 +95,7 @@ def _told(workdir: pathlib.Path, model: nnx.Module) -> list[sheet.Row]:
   told.teller.wait()
   return [
     sheet.Row(
-      prompt,
+      start.prompt,
       [
         sheet.Shot(frame, told.time_of(number), [words])
         for number, (frame, words) in enumerate(
@@ -105,7 +103,7 @@ def _told(workdir: pathlib.Path, model: nnx.Module) -> list[sheet.Row]:
         )
       ],
     )
-    for prompt, frames, each in zip(prompts, last, tellings, strict=True)
+    for start, frames, each in zip(starts, last, tellings, strict=True)
   ]
 
 

@@ -83,24 +83,23 @@ def kept_start(workdir: pathlib.Path, number: int) -> Start:
   Raises:
     ValueError: none is kept, or not so many.
   """
+  starts = kept_starts(workdir)
+  if number >= len(starts):
+    raise ValueError(
+      f'{workdir / STARTS} keeps {len(starts)} starting frames: no number '
+      f'{number}'
+    )
+  return starts[number]
+
+
+def kept_starts(workdir: pathlib.Path) -> list[Start]:
+  """All starting frames that a workdir keeps; ValueError if it has no file."""
   path = workdir / STARTS
   if not path.exists():
     raise ValueError(f'{path}: not there; is {workdir} of launch.train?')
   with np.load(path) as kept:
-    frames, prompts = kept['frames'], kept['prompts']
-  if number >= len(frames):
-    raise ValueError(
-      f'{path} keeps {len(frames)} starting frames: no number {number}'
-    )
-  return Start(frames[number : number + 1], str(prompts[number]))
-
-
-def kept_starts(workdir: pathlib.Path) -> list[Start]:
-  """All starting frames that a workdir keeps; ValueError if there is none."""
-  starts = [kept_start(workdir, 0)]
-  with np.load(workdir / STARTS) as kept:
-    count = len(kept['prompts'])
-  return starts + [kept_start(workdir, number) for number in range(1, count)]
+    pairs = zip(kept['frames'], kept['prompts'], strict=True)
+    return [Start(frame[None], str(prompt)) for frame, prompt in pairs]
 
 
 class Storyteller:

@@ -69,7 +69,7 @@ def main(_) -> None:
       workdir, layout=_LAYOUT.value, lanes=_LANES.value
     )
     starts = storyteller_lib.kept_starts(workdir)
-    warm_up(teller, starts[0])
+    warm_up(teller, storyteller_lib.kept_start(workdir, 0))
     title, card = card_lib.described(workdir)
     limits = limits_lib.Limits(waiting=_LIMIT.value, seconds=_LONGEST.value)
     studio = app_lib.studio(
