@@ -16,7 +16,7 @@ import vizdoom
 
 from data_pipelines.sources import player as player_lib
 
-STATE_NAMES = ('angle', 'x', 'y', 'ammo', 'health')
+STATE_NAMES = ('angle', 'x', 'y', 'ammo', 'health', 'z')
 TICS = 2  # tics a frame, of 35 a second
 FREE_RUN = 50.0  # map units gone in one decision at full speed
 
@@ -74,7 +74,7 @@ class View(NamedTuple):
   """What a player sees, and what is true."""
 
   picture: np.ndarray  # uint8 [120, 160, 3] or larger
-  state: np.ndarray  # float32 [5], columns STATE_NAMES
+  state: np.ndarray  # float32 [6], columns STATE_NAMES
   wall: float  # how near the wall ahead is: 0 far, 1 at the nose
 
 
@@ -109,6 +109,7 @@ def start(level: Map, seed: int, size: tuple[int, int]) -> vizdoom.DoomGame:
       button.MOVE_LEFT,
       button.MOVE_RIGHT,
       button.ATTACK,
+      button.JUMP,
     ]
   )
   game.set_available_game_variables(
@@ -118,6 +119,7 @@ def start(level: Map, seed: int, size: tuple[int, int]) -> vizdoom.DoomGame:
       variable.POSITION_Y,
       variable.SELECTED_WEAPON_AMMO,
       variable.HEALTH,
+      variable.POSITION_Z,
     ]
   )
   game.set_episode_timeout(0)
@@ -157,4 +159,5 @@ def buttons(held: player_lib.Controls) -> list[float]:
     held.strafe > 0,
     held.strafe < 0,
     held.attack,
+    held.jump,
   ]

@@ -18,12 +18,13 @@ _LENGTH_WEIGHTS = (0.06, 0.27, 0.25, 0.20, 0.10, 0.07, 0.05)
 
 
 class Controls(NamedTuple):
-  """What is held down: signs for the axes, 0 or 1 for the trigger."""
+  """What is held down: signs for the axes, 0 or 1 for trigger and jump."""
 
   turn: int = 0  # +1 left, -1 right
   move: int = 0  # +1 forward, -1 backward
   strafe: int = 0  # +1 left, -1 right
   attack: int = 0
+  jump: int = 0
 
 
 class Sight(NamedTuple):
@@ -53,6 +54,10 @@ _MENU = (
   (Controls(move=1, attack=1), 0.06),
   (Controls(move=-1, attack=1), 0.025),
   (Controls(), 0.05),
+  (Controls(jump=1), 0.06),
+  (Controls(move=1, jump=1), 0.06),
+  (Controls(turn=1, jump=1), 0.02),
+  (Controls(turn=-1, jump=1), 0.02),
 )
 
 
@@ -65,6 +70,7 @@ class Style(NamedTuple):
     back: of moving backward.
     strafe: of moving sideways.
     attack: of firing.
+    jump: of jumping, which most players never do.
   """
 
   turn: float = 1.0
@@ -72,6 +78,7 @@ class Style(NamedTuple):
   back: float = 1.0
   strafe: float = 1.0
   attack: float = 1.0
+  jump: float = 0.0
 
   def liking(self, controls: Controls) -> float:
     """The factor of some controls."""
@@ -82,6 +89,7 @@ class Style(NamedTuple):
       * (self.back if controls.move < 0 else 1.0)
       * (self.strafe if controls.strafe else 1.0)
       * (self.attack if controls.attack else 1.0)
+      * (self.jump if controls.jump else 1.0)
     )
 
 
@@ -92,6 +100,7 @@ STYLES = {
   'gunner': Style(run=0.6, attack=4.0),
   'dodger': Style(back=3.0, strafe=5.0),
   'looker': Style(turn=4.0, run=0.6, attack=0.5),
+  'hopper': Style(jump=1.0),
 }
 
 
@@ -128,6 +137,8 @@ class Player:
     length = self._rng.choice(_LENGTHS, p=_LENGTH_WEIGHTS)
     if stuck or sight.wall > 0.75:  # face something else before going on
       length = max(length, 12) if self._held.turn else min(length, 12)
+    if self._held.jump:  # Two chunks in the air.
+      length = max(length, 2 * GRID)
     self._left = int(length) // GRID
 
   def _liking(self, controls: Controls, sight: Sight, stuck: bool) -> float:

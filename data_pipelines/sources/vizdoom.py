@@ -29,6 +29,7 @@ CONTROL_NAMES = (
   'strafe left',
   'strafe right',
   'attack',
+  'jump',
 )
 STATE_NAMES = doom.STATE_NAMES
 # Width x height of the stored frame; rendered at 160x120 or 320x240.
@@ -52,7 +53,7 @@ class Vizdoom:
     size: width x height of a frame.
     maps: that the episodes take turns on: deathmatch, duel, hall, yard, or any
       level of Freedoom: e1m1 to e4m9, map01 to map32.
-    players: who play, by style: scout, runner, gunner, dodger, looker.
+    players: who play, by style: scout, runner, gunner, dodger, looker, hopper.
   """
 
   name: ClassVar[str] = 'vizdoom'
@@ -146,8 +147,8 @@ class Film(NamedTuple):
   """Frames of an episode beside what was held and what was true."""
 
   frames: np.ndarray  # uint8 [T, Y, X, 3]
-  controls: np.ndarray  # uint8 [T, 7], 1 = held, columns CONTROL_NAMES
-  states: np.ndarray  # float32 [T, 5], columns STATE_NAMES
+  controls: np.ndarray  # uint8 [T, 8], 1 = held, columns CONTROL_NAMES
+  states: np.ndarray  # float32 [T, 6], columns STATE_NAMES
 
 
 def prompt(map_name: str) -> str:
@@ -217,6 +218,7 @@ def _row(held: player_lib.Controls) -> list[int]:
     held.strafe > 0,
     held.strafe < 0,
     held.attack,
+    held.jump,
   ]
 
 

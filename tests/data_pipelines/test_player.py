@@ -29,14 +29,15 @@ def test_everything_is_done_often_enough():
 def test_players_are_different_people():
   shares = {}
   for style in player.STYLES:
-    turn, move, strafe, attack = _play(0, 5000, style=style).T
+    turn, move, strafe, attack, jump = _play(0, 5000, style=style).T
     shares[style] = {
       'runner': (move > 0).mean(),
       'gunner': attack.mean(),
       'dodger': (strafe != 0).mean(),
       'looker': ((turn != 0) & (move == 0)).mean(),
+      'hopper': jump.mean(),
     }
-  for style in ('runner', 'gunner', 'dodger', 'looker'):
+  for style in ('runner', 'gunner', 'dodger', 'looker', 'hopper'):
     own = shares[style][style]
     others = [each[style] for name, each in shares.items() if name != style]
     assert own > 1.3 * max(others), (style, own, others)

@@ -124,3 +124,17 @@ def test_the_recipe_is_beside_the_data(recording):
   recipe = json.loads((recording / dataset.RECIPE).read_text())
   assert recipe['source'] == 'vizdoom'
   assert recipe['seed'] == 7 and recipe['maps'][0] == 'deathmatch'
+
+
+def test_who_jumps_leaves_the_ground():
+  source = vizdoom.Vizdoom(size='32x24', players=('hopper',), minutes=0.5)
+  held, height = [], []
+  for film in source.takes(source.units()[0]):
+    held.append(film.controls[1:, film.control_names.index('jump')] > 0)
+    z = film.states[:, film.state_names.index('z')]
+    height.append(np.diff(z))
+  held, height = np.concatenate(held), np.concatenate(height)
+  begins = held & ~np.concatenate([[False], held[:-1]])
+  assert begins.sum() > 3
+  assert (height[begins] > 5).mean() > 0.8, 'it jumps when it is told to'
+  assert (height[~held] < 5).mean() > 0.95, 'and only then'
