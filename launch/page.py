@@ -20,6 +20,7 @@ _SHADES = {
   'strafe left': 'teal',
   'strafe right': 'olive',
   'attack': 'red',
+  'jump': 'olive',
 }
 
 
@@ -83,21 +84,8 @@ def render(report: Mapping[str, Any], material: Material) -> str:
     report: the figures, as in report.json.
     material: pictures.
   """
-  environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
-  environment.filters |= {
-    'percent': lambda share: f'{100 * share:.0f}\u202f%',
-    'brief': charts.brief,
-    'duration': duration,
-    'bytes': lambda count: f'{count / 2**30:.1f} GiB',
-    'shade': lambda word: _SHADES.get(word, 'plain'),
-  }
-  return environment.get_template('page.html').render(
+  template = environment().get_template('page.html')
+  return template.render(
     report=report,
     stories=[_shown(story) for story in material.stories],
     released=[_shown(story) for story in material.released],
@@ -109,6 +97,28 @@ def render(report: Mapping[str, Any], material: Material) -> str:
     figures=list(flattened(report)),
     size=(charts.WIDTH, charts.HEIGHT),
   )
+
+
+def environment(*folders: pathlib.Path) -> jinja2.Environment:
+  """Templates of some folders and of this one, with the filters of all pages.
+
+  `page.css` and `page_parts.html` are for every page.
+  """
+  made = jinja2.Environment(
+    loader=jinja2.FileSystemLoader([*folders, pathlib.Path(__file__).parent]),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
+  made.filters |= {
+    'percent': lambda share: f'{100 * share:.0f}\u202f%',
+    'brief': charts.brief,
+    'duration': duration,
+    'bytes': lambda count: f'{count / 2**30:.1f} GiB',
+    'shade': lambda word: _SHADES.get(word, 'plain'),
+  }
+  return made
 
 
 def table(report: Mapping[str, Any]) -> str:
