@@ -1,0 +1,1 @@
+"""People as judges: a blinded page of pairs, and what their answers come to."""
