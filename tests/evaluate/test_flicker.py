@@ -77,3 +77,46 @@ def test_what_cannot_be_told_is_refused():
     flicker.strength(changes, 16, 4)
   with pytest.raises(ValueError, match='a period of 4 frames and chunks of 4'):
     flicker.strength(changes, 4, 4)
+
+
+def test_steadiness_is_vbenchs():
+  """255 less the mean absolute difference of frames, of 255."""
+  film = _film(jump=12.0)[:50]
+  apart = np.abs(film[1:].astype(int) - film[:-1])
+  wanted = (255.0 - apart.mean()) / 255.0
+  assert flicker.steadiness(flicker.changes(film)) == pytest.approx(wanted)
+  assert flicker.steadiness(np.zeros(4, np.float32)) == 1.0
+  with pytest.raises(ValueError, match='one frame has no changes'):
+    flicker.steadiness(flicker.changes(film[:1]))
+
+
+def test_only_what_comes_back_is_undone():
+  even = np.full((9, 16, 24, 3), 100, np.uint8)
+  pulses = even + 6 * (np.arange(9) % 2)[:, None, None, None].astype(np.uint8)
+  np.testing.assert_array_equal(flicker.undone(pulses), 6.0)
+  brighter = even + np.arange(9, dtype=np.uint8)[:, None, None, None]
+  np.testing.assert_array_equal(flicker.undone(brighter), 0.0)
+  edge = 100 * (np.arange(24) < 2 * np.arange(9)[:, None]).astype(np.uint8)
+  edge = np.tile(edge[:, None, :, None], (1, 16, 1, 3))
+  np.testing.assert_array_equal(flicker.undone(edge), 0.0)
+  once = even.copy()
+  once[4] += 9  # The change to it and the next: undone where they meet.
+  np.testing.assert_array_equal(flicker.undone(once), [0, 0, 0, 9, 0, 0, 0])
+  once[5:] += 5  # Only 4 of the 9 are taken back.
+  np.testing.assert_array_equal(flicker.undone(once), [0, 0, 0, 4, 0, 0, 0])
+
+
+def test_flicker_is_told_from_motion():
+  """Fast motion changes more than a pulse, and less of it is undone."""
+  moving, pulsing = _film()[:200], _film()[:1].repeat(200, axis=0)
+  pulsing = (pulsing + 4 * (np.arange(200) % 2)[:, None, None, None]).astype(
+    np.uint8
+  )
+  assert flicker.changes(moving).mean() > 1.5 * flicker.changes(pulsing).mean()
+  found = [flicker.undone(film, cell=4).mean() for film in (moving, pulsing)]
+  assert found[1] == pytest.approx(4.0) and found[0] < 1.5
+
+
+def test_a_film_too_short_to_flicker_is_named():
+  with pytest.raises(ValueError, match='2 frames of 16 x 8: 3 or more of 8'):
+    flicker.undone(np.zeros((2, 8, 16, 3), np.uint8))

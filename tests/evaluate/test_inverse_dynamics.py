@@ -77,6 +77,18 @@ def test_reading_does_not_depend_on_the_batch(takes):
     assert len(each) == 7
     np.testing.assert_allclose(np.exp(each).sum(-1), 1, rtol=1e-5)
     np.testing.assert_allclose(each, apart[name], atol=1e-5)
+  assert inverse_dynamics.read(model, frames[:0])['turn'].shape == (0, 3)
+
+
+def test_features_are_what_the_answers_are_read_from(takes):
+  frames = _chunks(takes[:1])['frames'][:7]
+  model = _model()
+  found = inverse_dynamics.features(model, frames, batch=3)
+  assert found.shape == (7, model.config.hidden) and found.dtype == np.float32
+  logits = model.out(jnp.array(found)) + model.bias[...]
+  turn = jax.nn.log_softmax(logits[:, :3])
+  beliefs = inverse_dynamics.read(model, frames, batch=3)
+  np.testing.assert_allclose(beliefs['turn'], turn, atol=1e-5)
 
 
 def test_the_least_cost_is_the_true_displacement():
@@ -98,9 +110,8 @@ def test_a_sixth_of_the_batch_is_copied(takes):
     seen.append(frames.shape)
     return frames
 
-  inverse_dynamics.loss(
-    _model(), batch, jax.random.key(0), names=_NAMES, copy=copy
-  )
+  loss = functools.partial(inverse_dynamics.loss, names=_NAMES, copy=copy)
+  jax.eval_shape(loss, _model(), batch, jax.random.key(0))
   assert seen == [(2, 5, 48, 64, 3)]
 
 

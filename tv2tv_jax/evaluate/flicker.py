@@ -1,4 +1,7 @@
-"""Whether a film jumps at regular intervals, read off its frames alone.
+"""Whether a film flickers, or jumps at intervals, read off its frames alone.
+
+Motion changes pictures, too. What flickers comes back: `undone` counts only
+that part of a change which the next one takes back.
 
 A jump every `period` frames is a train of pulses in how much changes from
 frame to frame: in its spectrum a line at `1 / period` and at each multiple of
@@ -23,6 +26,57 @@ def changes(
     for before, after in itertools.pairwise(frames)
   ]
   return np.array(found, np.float32)
+
+
+def steadiness(changes: Float[np.ndarray, 'S']) -> float:
+  """What VBench calls temporal flickering: (255 - mean change) / 255.
+
+  1 of a film that stands still. Motion lowers it as flicker does, which is why
+  VBench asks it of still scenes alone (Huang et al., 2024).
+
+  Args:
+    changes: from frame to frame, in gray levels of 255, of all three colours.
+
+  Raises:
+    ValueError: no changes.
+  """
+  if not len(changes):
+    raise ValueError('a film of one frame has no changes')
+  return float((255.0 - changes.mean(dtype='f8')) / 255.0)
+
+
+def undone(
+  frames: Shaped[np.ndarray, 'T Y X C'], cell: int = 8
+) -> Float[np.ndarray, 'R']:
+  """How much of each change the next one takes back, `R = T - 2`.
+
+  The mean over squares and colours of `min(|a|, |b|)` where the change `a` to a
+  frame and the change `b` to the next have opposite signs, and of 0 elsewhere.
+  A film that is brighter by `a` in every other frame has `a`; one that grows
+  brighter, or an edge that passes, has 0. (Choice, see DECISIONS.md.)
+
+  Args:
+    frames: of a film.
+    cell: pixels, beside and below one another, of the squares whose means are
+      looked at: what moves within one is texture and does not count. What is
+      over on the right and below is left out.
+
+  Raises:
+    ValueError: fewer than three frames, or frames smaller than a cell.
+  """
+  count, rows, columns, colours = frames.shape
+  if count < 3 or min(rows, columns) < cell or cell < 1:
+    raise ValueError(
+      f'{count} frames of {columns} x {rows}: 3 or more of {cell} x {cell} or '
+      'more pixels are needed'
+    )
+  rows, columns = rows // cell, columns // cell
+  even = frames[:, : rows * cell, : columns * cell]
+  cells = even.reshape(count, rows, cell, columns, cell, colours)
+  steps = np.diff(cells.mean(axis=(2, 4), dtype='f8'), axis=0)
+  a, b = steps[:-1], steps[1:]
+  back = np.where(a * b < 0, np.minimum(np.abs(a), np.abs(b)), 0.0)
+  return back.mean(axis=(1, 2, 3))
 
 
 def spectrum(changes: Float[np.ndarray, 'S']) -> Float[np.ndarray, 'F']:

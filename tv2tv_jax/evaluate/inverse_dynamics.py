@@ -10,6 +10,7 @@ augmentation are choices, see DECISIONS.md.
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+from typing import Any
 
 from flax import nnx
 import jax
@@ -99,6 +100,17 @@ class InverseDynamics(nnx.Module):
     Raises:
       ValueError: frames of another number or size than configured.
     """
+    logits = self.out(self.features(frames)) + self.bias[...]
+    ends = np.cumsum([len(head.classes) for head in controls.HEADS])[:-1]
+    parts = jnp.split(logits, ends, axis=-1)
+    return {h.name: part for h, part in zip(controls.HEADS, parts, strict=True)}
+
+  def features(self, frames: Float[Array, 'B T Y X 3']) -> Float[Array, 'B F']:
+    """What the last layer reads its answers from; frames as for a call.
+
+    Raises:
+      ValueError: frames of another number or size than configured.
+    """
     config = self.config
     wanted = (config.chunk_frames + 1, config.height, config.width)
     if frames.shape[1:4] != wanted:
@@ -106,18 +118,15 @@ class InverseDynamics(nnx.Module):
         f'frames are {frames.shape[1:4]} (count, height, width); this inverse '
         f'dynamics model reads {wanted}'
       )
-    features = jnp.concatenate(
+    seen = jnp.concatenate(
       [
         jax.nn.silu(self.motion(_motion(frames, config))),
         jax.nn.silu(self.colour(_colours(frames, config.cell // 2))),
       ],
       axis=-1,
     )
-    x = self.hidden(features.reshape(len(frames), -1))
-    logits = self.out(jax.nn.silu(self.norm(x))) + self.bias[...]
-    ends = np.cumsum([len(head.classes) for head in controls.HEADS])[:-1]
-    parts = jnp.split(logits, ends, axis=-1)
-    return {h.name: part for h, part in zip(controls.HEADS, parts, strict=True)}
+    x = self.hidden(seen.reshape(len(frames), -1))
+    return jax.nn.silu(self.norm(x))
 
 
 def _motion(
@@ -173,7 +182,7 @@ def loss(
       to a sixth of the batch (it is most of the cost), and a third is blurred.
   """
   # Parts of a batch have no layout of their own: every device sees it whole.
-  frames = sharding.place(batch['frames']).astype(jnp.float32) / 127.5 - 1.0
+  frames = _floating(sharding.place(batch['frames']))
   held = sharding.place(batch['controls'])
   truth = controls.answers(held, names, frames.shape[1] - 1)[:, 0]
   frames, mirrored = _augmented(frames, key, copy)
@@ -237,19 +246,55 @@ def read(
   batch: int = 128,
 ) -> dict[str, Float[np.ndarray, 'B _']]:
   """Log-probabilities of every head for chunks, however many."""
+  return _of_all(_believed, model, frames, batch)
+
+
+def features(
+  model: InverseDynamics,
+  frames: UInt8[np.ndarray, 'B S Y X 3'],
+  batch: int = 128,
+) -> Float[np.ndarray, 'B F']:
+  """What the net knows of chunks, however many: activations, float32.
+
+  Those that its last layer reads, `F = config.hidden`: of a net trained on one
+  world they tell its films apart by what happens in them. No other net has
+  comparable ones.
+  """
+  return _of_all(_felt, model, frames, batch)
+
+
+def _of_all(
+  known: Callable[..., Any],
+  model: InverseDynamics,
+  frames: UInt8[np.ndarray, 'B S Y X 3'],
+  batch: int,
+) -> Any:
+  """What is known of each chunk, as NumPy arrays, from batches of one size."""
   parts = []
-  for start in range(0, len(frames), batch):
+  for start in range(0, max(1, len(frames)), batch):
     some = frames[start : start + batch]
     # One shape, one program: the last batch is filled up.
-    full = np.concatenate([some, np.repeat(some[-1:], batch - len(some), 0)])
-    believed = _believed(model, full)
-    parts.append({k: np.asarray(v)[: len(some)] for k, v in believed.items()})
-  return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
+    full = np.zeros((batch, *frames.shape[1:]), np.uint8)
+    full[: len(some)] = some
+    parts.append(known(model, full))
+  return jax.tree.map(lambda *rows: np.concatenate(rows)[: len(frames)], *parts)
 
 
 @jax.jit
 def _believed(
   model: InverseDynamics, frames: UInt8[Array, 'B S Y X 3']
 ) -> dict[str, Float[Array, 'B _']]:
-  logits = model(frames.astype(jnp.float32) / 127.5 - 1.0)
+  logits = model(_floating(frames))
   return {name: jax.nn.log_softmax(each) for name, each in logits.items()}
+
+
+@jax.jit
+def _felt(
+  model: InverseDynamics, frames: UInt8[Array, 'B S Y X 3']
+) -> Float[Array, 'B F']:
+  return model.features(_floating(frames))
+
+
+def _floating(frames: UInt8[Array, '...']) -> Float[Array, '...']:
+  """Colours in [-1, 1]."""
+  return frames.astype(jnp.float32) / 127.5 - 1.0

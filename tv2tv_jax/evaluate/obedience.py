@@ -12,7 +12,7 @@ start and one seed, which was told to attack and which to move forward? The one
 with more evidence of the instruction is named; guessing is right half the time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from jaxtyping import Bool, Float, Int, UInt8
@@ -22,8 +22,10 @@ from tv2tv_jax.evaluate import controls
 from tv2tv_jax.evaluate import intervals
 from tv2tv_jax.evaluate import motion
 
+# Of every recording; `instructions` has those of a recording that has more.
 INSTRUCTIONS = ('turn left', 'turn right', 'attack', 'move backward')
-REFERENCE = 'move forward'  # What the last two are told apart from.
+_LATER = ('jump',)
+REFERENCE = 'move forward'  # What all but turns are told apart from.
 _SIGNS = {'turn left': 1, 'turn right': -1}
 
 Beliefs = Mapping[str, Float[np.ndarray, 'B N _']]
@@ -54,6 +56,16 @@ class Verdict(NamedTuple):
   obeyed: intervals.Count
   moved: intervals.Count | None
   apart: intervals.Count | None
+
+
+def instructions(names: Sequence[str]) -> tuple[str, ...]:
+  """What a model may be told that learned from a recording.
+
+  Args:
+    names: of the recording's controls. 'jump' is in the result only where it
+      is one of them: what nobody recorded no model can have learned.
+  """
+  return tuple(word for word in (*INSTRUCTIONS, *_LATER) if word in names)
 
 
 def judged(word: str, films: Window, forward: Window | None = None) -> Verdict:
@@ -121,9 +133,28 @@ def steady_windows(
   held = _held(answers, word)
   if without:
     held &= ~_held(answers, without)
+  return _windows(held, chunks)
+
+
+def free_windows(
+  answers: Int[np.ndarray, 'N heads'], chunks: int, word: str
+) -> Int[np.ndarray, 'windows']:
+  """First chunks of the windows in no chunk of which `word` was held.
+
+  What the witnesses read in them is never that `word` was obeyed, if they are
+  right: their specificity, as the windows in which it held have their
+  sensitivity (`intervals.corrected`).
+  """
+  return _windows(~_held(answers, word), chunks)
+
+
+def _windows(
+  holds: Bool[np.ndarray, 'N'], chunks: int
+) -> Int[np.ndarray, 'windows']:
+  """Where so many chunks of which something holds begin; none overlap."""
   starts, run = [], 0
-  for chunk, holds in enumerate(held):
-    run = run + 1 if holds else 0
+  for chunk, each in enumerate(holds):
+    run = run + 1 if each else 0
     if run == chunks:
       starts.append(chunk + 1 - chunks)
       run = 0
