@@ -1,0 +1,1 @@
+"""The comparison: stages, what is asked of every model, and the page."""

@@ -1,0 +1,149 @@
+"""The result of a comparison in words and tables, for a terminal."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from launch import charts
+from launch import page
+
+Report = Mapping[str, Any]
+
+
+def markdown(report: Report) -> str:
+  """All of it, but for the commands."""
+  lines = [f'# {report["title"]}', '']
+  if not report['lengths']:
+    return '\n'.join([*lines, 'Nothing has been evaluated yet.', ''])
+  for name, length in report['lengths'].items():
+    layouts = length['layouts']
+    lines += [
+      f'## Stories of {length["seconds"]:g} s ({name})',
+      '',
+      *_table(['told', *layouts, 'real film'], _words(report, length)),
+      '',
+      *_table(['told at, s', *layouts], _times(layouts)),
+      '',
+      *(lead(report, other, each) for other, each in length['leads'].items()),
+      '',
+      *_table(['a model each seed', *layouts], _figures(layouts)),
+      '',
+    ]
+  for other, each in report['growth'].items():
+    lines += [
+      f'The lead over {other} is {points(each)} larger in long stories.',
+      '',
+    ]
+  if len(report['variants']) > 1:
+    layouts = [*report['variants'][0]['layouts']]
+    lines += ['## Filmed otherwise', '']
+    lines += [*_table(['flags', *layouts], _variants(report, layouts)), '']
+  lines += ['## Models', '', *_table(*_models(report)), '']
+  spent = sum(report['seconds'].values())
+  machine = report['machine']
+  lines.append(
+    f'{page.duration(spent)} on {machine["cores"]} cores of {machine["cpu"]}.'
+  )
+  return '\n'.join(lines) + '\n'
+
+
+def lead(report: Report, other: str, difference: Mapping[str, Any]) -> str:
+  """A line on how much more the first layout obeys than another."""
+  apart = 'apart' if difference['intervals_apart'] else 'not apart'
+  return (
+    f'{report["first"]} over {other}: {points(difference)}; intervals of the '
+    f'shares {apart}.'
+  )
+
+
+def points(difference: Mapping[str, Any]) -> str:
+  """A difference of shares: '+19 points [+12, +25]'."""
+  value, low, high = (
+    f'{100 * difference[name]:+.0f}' for name in ('value', 'low', 'high')
+  )
+  return f'{value} points [{low}, {high}]'
+
+
+def share(count: Mapping[str, Any] | None) -> str:
+  """A count: '19/20 = 95 % [76, 99]'."""
+  if not count or not count['trials']:
+    return '-'
+  low, high = 100 * count['low'], 100 * count['high']
+  return (
+    f'{count["hits"]}/{count["trials"]} = {100 * count["share"]:.0f} % '
+    f'[{low:.0f}, {high:.0f}]'
+  )
+
+
+def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> list[str]:
+  """A table in Markdown."""
+  lines = ['| ' + ' | '.join(head) + ' |', '|---' * len(head) + '|']
+  return lines + ['| ' + ' | '.join(row) + ' |' for row in rows]
+
+
+def _words(report: Report, length: Report) -> Iterator[list[str]]:
+  """Obedience by instruction, of all, and what happens untold."""
+  layouts = length['layouts'].values()
+  for word in report['instructions']:
+    cells = [
+      share(each['words'].get(word, {}).get('obeyed')) for each in layouts
+    ]
+    yield [word, *cells, share(length['ceilings'].get(word))]
+  yield ['**all**', *(f'**{share(each["obeyed"])}**' for each in layouts), '']
+  yield ['told nothing', *(share(each['untold']) for each in layouts), '']
+  yield ['turns, by motion', *(share(each['moved']) for each in layouts), '']
+
+
+def _times(layouts: Report) -> Iterator[list[str]]:
+  """Obedience by the second at which it was told."""
+  every = {row['seconds'] for each in layouts.values() for row in each['times']}
+  for seconds in sorted(every):
+    cells = []
+    for each in layouts.values():
+      rows = [row for row in each['times'] if row['seconds'] == seconds]
+      cells.append(share(rows[0]['obeyed'] if rows else None))
+    yield [f'{seconds:.1f}', *cells]
+
+
+def _figures(layouts: Report) -> Iterator[list[str]]:
+  """Other figures, seed by seed."""
+  names = dict.fromkeys(n for each in layouts.values() for n in each['figures'])
+  for name in names:
+    yield [
+      name,
+      *(
+        '; '.join(number(value) for value in each['figures'].get(name, []))
+        for each in layouts.values()
+      ),
+    ]
+
+
+def number(value: float | None) -> str:
+  """A figure in about three digits."""
+  return '-' if value is None else charts.brief(value)
+
+
+def _variants(report: Report, layouts: Sequence[str]) -> Iterator[list[str]]:
+  """Obedience under other flags."""
+  for variant in report['variants']:
+    cells = [
+      share(variant['layouts'].get(layout, {}).get('obeyed'))
+      for layout in layouts
+    ]
+    yield [f'`{variant["flags"]}`', *cells]
+
+
+def _models(report: Report) -> tuple[list[str], Iterator[list[str]]]:
+  """How the models ended."""
+  names = ['model', 'steps', 'parameters', 'held_out/video', 'held_out/text']
+  rows = (
+    [
+      number(model[name])
+      if isinstance(model.get(name), float)
+      else f'{model.get(name, "-"):,}'
+      if isinstance(model.get(name), int)
+      else str(model.get(name, '-'))
+      for name in names
+    ]
+    for model in report['models']
+  )
+  return names, rows
