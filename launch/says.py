@@ -124,11 +124,6 @@ def _first(said: Said, teller: storyteller_lib.Storyteller, span: Span) -> int:
 
 def _check_words(said: Said, teller: storyteller_lib.Storyteller) -> None:
   """Whether words can be told."""
-  if said.say.text and teller.layout == 't2v':
-    raise ValueError(
-      f'{said.where}: layout t2v has no words between its chunks; say it in '
-      'the prompt'
-    )
   count = len(teller.encode(said.say.text, said.where))
   if count > teller.config.words_budget:
     raise ValueError(

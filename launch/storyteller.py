@@ -47,6 +47,8 @@ class Start(NamedTuple):
 class Say(NamedTuple):
   """An instruction: words written for the model, from a time on.
 
+  In layout t2v they follow the prompt for as long as they hold.
+
   Attributes:
     time: seconds into the story.
     text: the words; '': the model says nothing.

@@ -156,7 +156,7 @@ class Model(pydantic.BaseModel):
   title: str
   layout: str = pydantic.Field(
     description='tv2tv: words beside their chunk; think2v: all words first; '
-    't2v: none after the prompt.'
+    't2v: none after the prompt, which what is said follows while it holds.'
   )
   size: Size
   rate: float = pydantic.Field(description='Frames a second.')

@@ -133,7 +133,6 @@ def test_what_cannot_be_told_is_one_line(workdir, tmp_path):
     (out, '--start=nowhere.png'): "--start 'nowhere.png': no picture",
     (out, '--start=test:0'): "--start 'test:0' needs --records DIR",
     (out, '--start_seconds=1'): "--start '0' is one frame",
-    (out, '--layout=t2v', '--say=1: go'): 'layout t2v has no words',
     (out, '--at=1'): '--at needs --from',
     (out, '--host=1'): '--host needs --prompts',
     (out, '--from=nowhere'): '--from=nowhere needs --at',

@@ -96,10 +96,10 @@ def test_a_hold_is_a_length_of_time(hold):
     _by_chunk('1: go', hold=hold)
 
 
-def test_a_layout_without_words_is_told_none():
-  with pytest.raises(ValueError, match='layout t2v has no words'):
-    _by_chunk('1: go', layout='t2v')
-  assert _by_chunk('1:', layout='t2v') == {3: '', 4: ''}
+@pytest.mark.parametrize('layout', ['tv2tv', 'think2v', 't2v'])
+def test_words_are_told_in_every_layout(layout):
+  assert _by_chunk('1: go', layout=layout) == {3: 'go', 4: 'go'}
+  assert _by_chunk('1:', layout=layout) == {3: '', 4: ''}
 
 
 def _ending(*texts, hold=1.0, span=_SPAN):

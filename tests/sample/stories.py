@@ -30,7 +30,6 @@ def told(engine, rolls, chunks, words=None):
   """Told on; no story ends, for every chunk has the words of its turn."""
   while len(rolls[0].latents) < chunks:
     said = WORDS[len(rolls[0].latents) % 3] if words is None else words
-    said = () if engine.layout == 't2v' else said
     rolls = engine.advance(rolls, [roll_lib.Ask(said)] * len(rolls))
   return rolls
 

@@ -11,10 +11,19 @@ from tests import tiny
 from tests.sample import stories
 from tv2tv_jax.flow import guidance
 from tv2tv_jax.interleave import story as story_lib
+from tv2tv_jax.mot import past
 from tv2tv_jax.sample import chance
 from tv2tv_jax.sample import roll as roll_lib
 from tv2tv_jax.sample import rollout
 from tv2tv_jax.sample import settings as settings_lib
+
+
+@pytest.fixture(scope='module', autouse=True)
+def small_blocks():
+  """So small that a short story fills several of them."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(past, 'BLOCK', 8)
+    yield
 
 
 @pytest.fixture(scope='module')
@@ -41,10 +50,11 @@ def _teacher_forced(model, roll, layout, noise, t):
   opening = settings_lib.opening(len(roll.latents) - 1, stories.CONFIG)
   words = (*roll.words[opening:], *roll.plans[-1])
   latents = roll.latents[opening:]
+  edit = roll.words[-1] if layout == 't2v' else ()
   if layout == 'think2v':  # The plan is of the whole window.
     latents = (*latents, *[latents[0]] * (len(words) - len(latents)))
   row = tiny.row(
-    story_lib.Story(roll.prompt, words, ended=False),
+    story_lib.Story((*roll.prompt, *edit), words, ended=False),
     layout=layout,
     text_length=60,
     chunks=len(words),
@@ -72,11 +82,11 @@ def test_a_chunk_follows_the_guided_velocity_of_training(
 
   So it is within the first window, where that is full, and where it has started
   anew; guided away from the story without the words of this chunk, or a plan.
+  In T2V these words end its prompt, and nothing is guided.
   """
   engine = engines[layout]
   before = stories.told(engine, stories.begin(engine, [0], steps=1), chunks - 1)
-  said = () if layout == 't2v' else (11, 12)
-  roll = engine.advance(before, [roll_lib.Ask(said)])[0]
+  roll = engine.advance(before, [roll_lib.Ask((11, 12))])[0]
   noise = _noise(roll, chunks - 1)
   told = _teacher_forced(model, roll, layout, noise, 0.0)
   silent = roll._replace(words=(*roll.words[:-1], ()))
@@ -89,18 +99,19 @@ def test_a_chunk_follows_the_guided_velocity_of_training(
   scale = 1.0 if layout == 't2v' else 2.0
   wanted = noise + guidance.guided(told, untold, scale)
   np.testing.assert_allclose(roll.latents[-1], wanted, atol=2e-4)
-  if layout != 't2v':
-    assert np.abs(told - untold).max() > 1e-3
+  assert np.abs(told - untold).max() > 1e-3
 
 
-def test_engines_of_attention_film_the_same(engine):
-  """Where kernels see the past, told and untold chunks have one each."""
-  kernels = rollout.Engine(
-    tiny.model(attention='flash'), tiny.Numbers(), stories.CONFIG
-  )
+@pytest.mark.parametrize('changes', [{'attention': 'flash'}, {'unroll': 2}])
+def test_other_programs_film_the_same(engine, changes):
+  """Where kernels see the past, told and untold chunks have one each.
+
+  And where all layers are written out, each has weights and a cache of its own.
+  """
+  other = rollout.Engine(tiny.model(**changes), tiny.Numbers(), stories.CONFIG)
   found, wanted = (
     stories.told(each, stories.begin(each, [0]), 4, (11, 12))[0]
-    for each in (kernels, engine)
+    for each in (other, engine)
   )
   for a, b in zip(found.latents, wanted.latents, strict=True):
     np.testing.assert_allclose(a, b, atol=1e-4)
@@ -170,14 +181,53 @@ def test_a_fork_is_a_fresh_story_with_the_same_past(engines, layout, at):
   stories.same(again, whole)
   if layout != 'think2v':  # Whose plan was not given to the fresh one.
     stories.same(stories.told(engine, [fresh], 8)[0], whole)
-  if layout == 't2v':
-    return
   other = stories.told(engine, stories.told(engine, [fork], at + 1, (14,)), 8)[
     0
   ]
+  # In T2V the words are gone after their chunk: what differs is the past.
+  least = 0.0 if layout == 't2v' else 1e-3
   for chunk in range(8):
-    differs = np.abs(other.latents[chunk] - whole.latents[chunk]).max() > 1e-3
+    differs = np.abs(other.latents[chunk] - whole.latents[chunk]).max() > least
     assert differs == (chunk >= at)
+
+
+@pytest.mark.parametrize('chunks', [2, 5, 7])
+def test_words_edit_a_prompt_while_they_hold(engines, chunks):
+  """As if it had ended with them from the beginning; then it is as it was."""
+  engine = engines['t2v']
+  before = stories.told(engine, stories.begin(engine, [0, 1]), chunks - 1)
+  asks = [roll_lib.Ask((11, 12)), roll_lib.Ask()]
+  edited, _ = held = engine.advance(before, asks)
+
+  def with_prompt(roll, prompt):
+    past = np.stack(roll.latents)
+    return engine.begin(past, prompt, roll.seed, roll.settings, roll.words)
+
+  fresh = with_prompt(before[0], (*before[0].prompt, 11, 12))
+  (wanted,) = engine.advance([fresh], [roll_lib.Ask(())])
+  np.testing.assert_array_equal(edited.latents[-1], wanted.latents[-1])
+  assert edited.words == (*before[0].words, (11, 12))
+  assert edited.prompt == before[0].prompt
+  fresh = with_prompt(edited, edited.prompt)
+  after = engine.advance(held, [roll_lib.Ask(()), roll_lib.Ask()])
+  wanted = engine.advance([fresh], [roll_lib.Ask(())])
+  stories.same(after[0], wanted[0])
+
+
+def test_a_prompt_that_stays_is_read_once(engines, monkeypatch):
+  """A window is read again when words begin to hold, and when they end."""
+  engine, reads = engines['t2v'], []
+  read = engine._reader._read_text
+  monkeypatch.setattr(
+    engine._reader, '_read_text', lambda *args: reads.append(1) or read(*args)
+  )
+  (roll,), counts = stories.begin(engine, [0]), []
+  for words in ((), (11,), (11,), (12,), ()):
+    reads.clear()
+    (roll,) = engine.advance([roll], [roll_lib.Ask(words)])
+    counts.append(len(reads))
+  # A prompt and so many chunks of the window, and the BOF of the next one.
+  assert counts == [1 + 1 + 1, 1 + 2 + 1, 1, 1 + 4 + 1, 1 + 3 + 1]
 
 
 def test_a_change_of_a_plan_leaves_the_rest_of_it(engines):
@@ -210,17 +260,17 @@ def test_a_story_outlives_its_window_in_one_program(model):
   compiled = [
     part._cache_size()
     for part in (
-      engine._film,
-      engine._reader._read_text,
-      engine._reader._read_chunk,
+      engine._film.func,
+      engine._reader._read_text.func,
+      engine._reader._read_chunk.func,
     )
   ]
   rolls = stories.told(engine, rolls, 24)
   assert all(np.isfinite(latent).all() for latent in rolls[0].latents)
   assert compiled == [
-    engine._film._cache_size(),
-    engine._reader._read_text._cache_size(),
-    engine._reader._read_chunk._cache_size(),
+    engine._film.func._cache_size(),
+    engine._reader._read_text.func._cache_size(),
+    engine._reader._read_chunk.func._cache_size(),
   ]
   sizes = {
     leaf.shape for leaf in jax.tree.leaves(rolls[0].seat.told.cache.memory)

@@ -1,24 +1,27 @@
 """Every tower projects its own tokens; all tokens attend to one another."""
 
+from collections.abc import Sequence
 import functools
 from typing import NamedTuple
 
 from flax import nnx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from tv2tv_jax import sharding
 from tv2tv_jax.interleave import plan as plan_lib
 from tv2tv_jax.interleave import streams as streams_lib
 from tv2tv_jax.interleave import timeline
 from tv2tv_jax.mot import cache as cache_lib
+from tv2tv_jax.mot import past as past_lib
 from tv2tv_jax.mot import tower
 from tv2tv_jax.nn import attention
 from tv2tv_jax.nn import flash
 from tv2tv_jax.nn import rope
 
 Streams = streams_lib.Streams
+Cached = tuple[cache_lib.Memory, ...]  # One layer of a cache, and of its draft.
 _Group = tuple[str, ...]  # Names of streams that go through a tower together.
 _MODALITY = {'text': 'text', 'clean': 'video', 'noisy': 'video'}
 
@@ -28,12 +31,12 @@ class Glance(NamedTuple):
 
   Attributes:
     piece: which queries, and how many keys of text and clean video.
-    seen: which keys of the cache, of text, of clean video: as what is added to
-      their scores, or as integers.
+    seen: which keys of each group: of the cache, of its draft, of text and
+      clean video, as what is added to their scores; or of all, as integers.
   """
 
   piece: plan_lib.Piece
-  seen: Float[Array, 'B Q S'] | flash.Seen
+  seen: tuple[past_lib.Seen, ...]
 
 
 class Sight(NamedTuple):
@@ -44,17 +47,19 @@ class Sight(NamedTuple):
     past: what each piece sees of cache, text and clean video. A noisy token
       also sees its own chunk, which needs no mask.
     chunks: noisy chunks of a row.
+    filled: slots of the cache that any row has filled; None without one.
   """
 
   turn: dict[_Group, rope.Turn]
   past: tuple[Glance, ...]
   chunks: int
+  filled: Int[Array, ''] | None
 
 
 def sight(
   config: tower.MotConfig,
   places: Streams,
-  cached: timeline.Timeline | None,
+  cache: cache_lib.Cache | None,
   *,
   chunks: int,
   plan: plan_lib.Plan | None,
@@ -64,14 +69,14 @@ def sight(
   Args:
     config: how far tokens see.
     places: the `Timeline` of each stream.
-    cached: places of the cache's slots.
+    cache: the past of the rows.
     chunks: chunks of a row.
     plan: what is known of the rows' order.
 
   Raises:
     ValueError: a noisy chunk without any past.
   """
-  if all(part is None for part in (cached, places.text, places.clean)):
+  if all(part is None for part in (cache, places.text, places.clean)):
     raise ValueError('a noisy chunk needs a past: a cache, text or clean video')
   frequency = rope.frequencies(config.head_width, config.rope)
   lengths = Streams(*(part and part.index.shape[1] for part in places))
@@ -95,19 +100,12 @@ def sight(
         (keys.clean, piece.clean),
       )
     )
-    past = streams_lib.joined_places(cached, text, clean)
-    glances.append(Glance(piece, _seen(config, queries, past)))
-  return Sight(turn, tuple(glances), chunks)
-
-
-def _seen(
-  config: tower.MotConfig, queries: timeline.Timeline, past: timeline.Timeline
-) -> Float[Array, 'B Q S'] | flash.Seen:
-  """Which keys of the past queries see, as the engine wants to know it."""
-  if config.attention == 'flash':
-    return flash.Seen(queries.horizon, queries.story, past.index, past.story)
-  far = dict(window=config.window, sink=config.sink)
-  return attention.bias(timeline.visible(queries, past, **far))
+    past = [each.places for each in cache.pieces] if cache else []
+    if text is not None or clean is not None:
+      past.append(streams_lib.joined_places(text, clean))
+    glances.append(Glance(piece, past_lib.seen(config, queries, past)))
+  filled = cache and jnp.max(cache.length)
+  return Sight(turn, tuple(glances), chunks, filled)
 
 
 def _rows(places: timeline.Timeline, begin: int, end: int) -> timeline.Timeline:
@@ -129,14 +127,14 @@ class Block(nnx.Module):
     self,
     x: Streams,
     sight: Sight,
-    cached: cache_lib.Memory | None = None,
+    cached: Cached = (),
   ) -> tuple[Streams, cache_lib.Memory | None]:
     """The streams after the layer, and the clean keys and values to keep.
 
     Args:
       x: `B L D` for each stream that is there.
       sight: who sees whom.
-      cached: keys and values of the past.
+      cached: keys and values of the past, and of its draft.
     """
     tokens, brought = {}, {}
     for group, turn in sight.turn.items():
@@ -164,7 +162,7 @@ class Block(nnx.Module):
     self,
     brought: dict[str, tower.Projected],
     sight: Sight,
-    cached: cache_lib.Memory | None,
+    cached: Cached,
   ) -> dict[str, Float[Array, 'B K G L H']]:
     """Attention of every stream: to the clean past; if noisy, to its chunk."""
     parts = {name: [] for name in brought}
@@ -172,24 +170,26 @@ class Block(nnx.Module):
       query = brought[piece.stream].query
       if piece.end - piece.begin < query.shape[-2]:
         query = query[..., piece.begin : piece.end, :]
-      keys, values = [], []
-      if cached is not None:
-        keys.append(cached.key.astype(query.dtype))
-        values.append(cached.value.astype(query.dtype))
-      for name in ('text', 'clean'):
-        if name in brought:
-          count = getattr(piece, name)
-          keys.append(brought[name].key[..., :count, :])
-          values.append(brought[name].value[..., :count, :])
-      part = self._engine(query, _together(*keys), _together(*values), seen)
-      parts[piece.stream].append(part)
+      own = [
+        tuple(
+          each[..., : getattr(piece, name), :]
+          for each in (brought[name].key, brought[name].value)
+        )
+        for name in ('text', 'clean')
+        if name in brought
+      ]
+      parts[piece.stream].append(
+        self._past(query, own, cached, seen, sight.filled)
+      )
     attended = {}
     for name, pieces in parts.items():
-      past = attention.Part(
-        _together(*(piece.mean for piece in pieces)),
-        streams_lib.joined(*(piece.weight for piece in pieces), axis=-1),
-      )
-      groups = [past]
+      groups = [
+        attention.Part(
+          _together(*(part.mean for part in group)),
+          streams_lib.joined(*(part.weight for part in group), axis=-1),
+        )
+        for group in zip(*pieces, strict=True)
+      ]
       if name == 'noisy':
         own = self._engine(
           *(_in_chunks(each, sight.chunks) for each in brought[name])
@@ -197,6 +197,21 @@ class Block(nnx.Module):
         groups.append(_in_a_row(own))
       attended[name] = attention.merged(groups)
     return attended
+
+  def _past(
+    self,
+    query: jax.Array,
+    own: Sequence[past_lib.Keyed],
+    cached: Cached,
+    seen: tuple[past_lib.Seen, ...],
+    filled: jax.Array | None,
+  ) -> list[attention.Part]:
+    """Attention to each group of keys of the past, or to all as one."""
+    held = [tuple(x.astype(query.dtype) for x in each) for each in cached]
+    if self.config.attention == 'dense':
+      return past_lib.parts(query, held, own, seen, filled)
+    whole = [_together(*each) for each in zip(*held, *own, strict=True)]
+    return [self._engine(query, *whole, *seen)]
 
   def _engine(
     self,

@@ -33,7 +33,8 @@ class MotConfig:
     attention: its engine: `dense` has a piece's scores in memory; `flash`, for
       long rows, has none on a TPU, and computes them twice elsewhere.
     remat: what the backward pass computes again, see `nn.remat`.
-    unroll: layers of one iteration of the compiled loop.
+    unroll: layers of one iteration of the compiled loop; with all of them
+      there is no loop, and what samples keeps the layers apart.
   """
 
   width: int
@@ -49,6 +50,11 @@ class MotConfig:
   attention: Literal['dense', 'flash'] = 'dense'
   remat: remat_lib.Remat = 'layer'
   unroll: int = 1
+
+  @property
+  def apart(self) -> bool:
+    """Whether a program writes every layer out."""
+    return self.unroll >= self.depth
 
 
 class Projected(NamedTuple):

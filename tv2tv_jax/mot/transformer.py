@@ -1,5 +1,7 @@
 """Mixture-of-Transformers: blocks in a row (Liang et al., 2411.04996)."""
 
+from collections.abc import Callable, Sequence
+
 from flax import nnx
 import jax
 
@@ -13,6 +15,12 @@ from tv2tv_jax.nn import remat
 from tv2tv_jax.nn import stack
 
 Streams = streams_lib.Streams
+
+
+_Layer = Callable[
+  [Streams, tuple[block.Block, block.Cached]],
+  tuple[Streams, cache_lib.Memory | None],
+]
 
 
 class MixtureOfTransformers(nnx.Module):
@@ -34,7 +42,7 @@ class MixtureOfTransformers(nnx.Module):
     chunks: int = 0,
     cache: cache_lib.Cache | None = None,
     plan: plan_lib.Plan | None = None,
-  ) -> tuple[Streams, cache_lib.Memory | None]:
+  ) -> tuple[Streams, cache_lib.Layers | None]:
     """Runs all layers.
 
     Args:
@@ -46,20 +54,23 @@ class MixtureOfTransformers(nnx.Module):
 
     Returns:
       The normalised streams, and the keys and values of the text and clean
-      tokens, `depth B S K H`, to append to a cache.
+      tokens in each layer, to append to a cache.
     """
-    cached = cache and cache.places
-    sight = block.sight(self.config, places, cached, chunks=chunks, plan=plan)
+    sight = block.sight(self.config, places, cache, chunks=chunks, plan=plan)
 
     def layer(
-      x: Streams, scanned: tuple[block.Block, cache_lib.Memory | None]
+      x: Streams, scanned: tuple[block.Block, block.Cached]
     ) -> tuple[Streams, cache_lib.Memory | None]:
       blk, memory = scanned
       return blk(remat.named(x, 'layer'), sight, memory)
 
     layer = remat.rematerialised(layer, self.config.remat)
-    scanned = (self.blocks, cache and cache.memory)
-    x, memory = jax.lax.scan(layer, x, scanned, unroll=self.config.unroll)
+    cached = tuple(piece.memory for piece in cache.pieces) if cache else ()
+    if isinstance(self.blocks, nnx.List):
+      x, memory = _one_by_one(layer, x, self.blocks, cached)
+    else:
+      scanned = (self.blocks, cached)
+      x, memory = jax.lax.scan(layer, x, scanned, unroll=self.config.unroll)
     norms = Streams(self.text_norm, self.video_norm, self.video_norm)
     x = Streams(
       *(
@@ -68,3 +79,17 @@ class MixtureOfTransformers(nnx.Module):
       )
     )
     return x, memory
+
+
+def _one_by_one(
+  layer: _Layer,
+  x: Streams,
+  blocks: Sequence[block.Block],
+  cached: tuple[cache_lib.Layers, ...],
+) -> tuple[Streams, cache_lib.Layers | None]:
+  """`jax.lax.scan` of layers that are apart."""
+  kept = []
+  for at, blk in enumerate(blocks):
+    x, new = layer(x, (blk, tuple(piece[at] for piece in cached)))
+    kept.append(new)
+  return x, None if kept[0] is None else tuple(kept)

@@ -18,3 +18,11 @@ def stacked(
   """
   keys = jax.random.split(rngs.params(), depth)
   return jax.vmap(lambda key: make(nnx.Rngs(key)))(keys)
+
+
+def apart(layers: Layer) -> list[Layer]:
+  """The layers of a stack, each a module of its own."""
+  depth = jax.tree.leaves(layers)[0].shape[0]
+  return [
+    jax.tree.map(lambda leaf, at=at: leaf[at], layers) for at in range(depth)
+  ]

@@ -103,18 +103,17 @@ def moved(
   Their shapes are the same.
   """
 
-  def move(axis: int, into: jax.Array, of: jax.Array) -> jax.Array:
+  def move(into: jax.Array, of: jax.Array) -> jax.Array:
+    axis = _rows_axis(into)
     one = jax.lax.dynamic_slice_in_dim(of, other, 1, axis)
     return jax.lax.dynamic_update_slice_in_dim(into, one, row, axis)
 
-  def moved_rows(axis: int, into, of):
-    return jax.tree.map(lambda a, b: move(axis, a, b), into, of)
+  return jax.tree.map(move, target, source)
 
-  memory = moved_rows(1, target.cache.memory, source.cache.memory)
-  rest = moved_rows(0, target.cache[1:], source.cache[1:])
-  return DecodeState(
-    cache_lib.Cache(memory, *rest), *moved_rows(0, target[1:], source[1:])
-  )
+
+def _rows_axis(part: jax.Array) -> int:
+  """Where the rows of a part of a state are: first, or after its layers."""
+  return int(part.ndim == 5)
 
 
 class Sights(NamedTuple):
@@ -138,7 +137,6 @@ def twin_sights(
   model: model_lib.Tv2tv,
   before: DecodeState,
   told: DecodeState,
-  block: int,
   bof: int,
 ) -> Sights:
   """What a told and an untold chunk of each row look back on.
@@ -150,7 +148,6 @@ def twin_sights(
     model: the model.
     before: stories before their next words.
     told: the same stories after these and BOF.
-    block: slots that words and BOF have taken.
     bof: the token.
   """
   last = jnp.full_like(before.place, bof)[:, None]
@@ -158,13 +155,13 @@ def twin_sights(
   out = model(text, cache=before.cache)
   untold = out.places._replace(block=jnp.ones_like(last))
   slot = jnp.arange(told.cache.places.block.shape[1], dtype=jnp.int32)
-  since = slot - told.cache.length[:, None]
-  own = jnp.where((-block <= since) & (since < 0), 0, told.cache.places.block)
-  shared = told.cache._replace(places=told.cache.places._replace(block=own))
-  return Sights(
-    cache_lib.appended(shared, out.memory, untold),
-    jnp.stack([told.place, before.place + 1], axis=1),
+  new = before.cache.length[:, None] <= slot
+  own = jnp.where(new, 0, told.cache.places.block)
+  cache = told.cache._replace(
+    places=told.cache.places._replace(block=own),
+    draft=cache_lib.Cache(out.memory, untold, jnp.ones_like(before.place)),
   )
+  return Sights(cache, jnp.stack([told.place, before.place + 1], axis=1))
 
 
 def apart_sights(told: DecodeState, untold: DecodeState) -> Sights:
@@ -175,12 +172,8 @@ def apart_sights(told: DecodeState, untold: DecodeState) -> Sights:
 
 def beside(one: DecodeState, other: DecodeState) -> cache_lib.Cache:
   """The caches of two batches as one batch."""
-  memory = jax.tree.map(
-    lambda a, b: jnp.concatenate([a, b], axis=1),
-    one.cache.memory,
-    other.cache.memory,
+  return jax.tree.map(
+    lambda a, b: jnp.concatenate([a, b], axis=_rows_axis(a)),
+    one.cache,
+    other.cache,
   )
-  rest = jax.tree.map(
-    lambda a, b: jnp.concatenate([a, b]), one.cache[1:], other.cache[1:]
-  )
-  return cache_lib.Cache(memory, *rest)

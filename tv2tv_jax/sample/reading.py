@@ -1,9 +1,10 @@
 """Stories side by side in lanes, and what the model knows of each.
 
 What is known of a story is kept from chunk to chunk. Where it is not, because
-the story has a new past, joins others, or has filled its window, the window is
-read again: a prompt, and chunk by chunk words and film, in blocks of fixed
-sizes by the same compiled programs, so that it comes out the same to the bit.
+the story has a new past, joins others, has filled its window, or has another
+prompt than before (T2V), the window is read again: a prompt, and chunk by chunk
+words and film, in blocks of fixed sizes by the same compiled programs, so that
+it comes out the same to the bit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +17,9 @@ import numpy as np
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.interleave import tokens as tokens_lib
 from tv2tv_jax.sample import decode
+from tv2tv_jax.sample import program
 from tv2tv_jax.sample import roll as roll_lib
 from tv2tv_jax.sample import settings as settings_lib
-from tv2tv_jax.tv2tv import model as model_lib
 
 # Writes words that plans lack, of stories by lane, for a chunk of each.
 Planner = Callable[
@@ -33,7 +34,7 @@ class Reader:
 
   def __init__(
     self,
-    model: model_lib.Tv2tv,
+    programs: program.Programs,
     special: tokens_lib.SpecialTokens,
     config: settings_lib.SampleConfig,
     layout: story_lib.Layout,
@@ -41,25 +42,26 @@ class Reader:
     """Prepares; nothing is compiled before the first story.
 
     Args:
-      model: the model.
+      programs: of the model.
       special: its tokens with a role.
       config: says how large prompts, words and windows are.
       layout: where the words of a story are.
     """
-    self._model, self._special = model, special
-    self._config, self._layout = config, layout
+    self._special, self._config, self._layout = special, config, layout
     planned = layout == 'think2v'
     block = config.words_budget + 1
-    slots = 1 + config.prompt_budget + planned * (config.window - 1) * block
+    # In T2V a person's words follow the prompt, token after token.
+    edits = layout == 't2v'
+    self._opens = 1 + config.prompt_budget + edits * config.words_budget
+    slots = self._opens + planned * (config.window - 1) * block
     # One chunk more than the window: a write never meets the buffer's end.
-    slots += (config.window + 1) * (block + 1 + model.config.frames.tokens)
+    slots += (config.window + 1) * (block + 1 + programs.config.frames.tokens)
     self._blank = jax.jit(
-      lambda: decode.begun(model.config, batch=config.lanes, slots=slots)
+      lambda: decode.begun(programs.config, batch=config.lanes, slots=slots)
     )
-    self._read_text = jax.jit(decode.read_text)
-    self._read_chunk = jax.jit(
-      functools.partial(decode.read_chunk, eof=special.eof),
-      donate_argnames='state',
+    self._read_text = programs.compiled(decode.read_text)
+    self._read_chunk = programs.compiled(
+      functools.partial(decode.read_chunk, eof=special.eof), donated=0
     )
     self._moved = jax.jit(decode.moved, donate_argnames='target')
 
@@ -82,12 +84,13 @@ class Reader:
   ) -> _State:
     """Lanes that are `going` after their chunk; `state` is given up."""
     active = going.astype(np.int32)
-    return self._read_chunk(self._model, state, latents, active)
+    return self._read_chunk(state, latents, active)
 
   def seated(
     self,
     rolls: Sequence[roll_lib.Roll],
     planner: Planner,
+    edits: Sequence[roll_lib.Words],
     *,
     remembers: bool,
   ) -> tuple[list[roll_lib.Roll], roll_lib.Seat]:
@@ -96,12 +99,16 @@ class Reader:
     Args:
       rolls: stories, as many as there are lanes or fewer.
       planner: writes what plans lack; such words are in the rolls returned.
+      edits: of each story, the words that follow its prompt now.
       remembers: whether they were also read without words.
 
     Returns:
       The rolls, and where the first one of them is; the others follow.
     """
-    seats = [self._seat_of(roll, remembers) for roll in rolls]
+    seats = [
+      self._seat_of(roll, edit, remembers)
+      for roll, edit in zip(rolls, edits, strict=True)
+    ]
     first = seats[0]
     if first and all(
       seat and seat.told is first.told and seat.lane == lane
@@ -109,42 +116,47 @@ class Reader:
     ):
       return list(rolls), first
     away = {lane: rolls[lane] for lane, seat in enumerate(seats) if not seat}
-    told, away = self._read_again(away, planner, silent=False)
+    told, away = self._read_again(away, planner, edits, silent=False)
     untold = None
     if remembers:
-      untold, _ = self._read_again(away, planner, silent=True)
+      untold, _ = self._read_again(away, planner, edits, silent=True)
     for lane, seat in enumerate(seats):
       if seat is not None:
         told = self._moved(told, seat.told, lane, seat.lane)
         if remembers:
           untold = self._moved(untold, seat.untold, lane, seat.lane)
     rolls = [away.get(lane, roll) for lane, roll in enumerate(rolls)]
-    return rolls, roll_lib.Seat(told, untold, 0, self.opening(rolls[0]))
+    opening = self.opening(rolls[0])
+    return rolls, roll_lib.Seat(told, untold, 0, opening, edits[0])
 
   def opening(self, roll: roll_lib.Roll) -> int:
     """The first chunk of the window in which a story's next one is filmed."""
     return settings_lib.opening(len(roll.latents), self._config)
 
   def _seat_of(
-    self, roll: roll_lib.Roll, remembers: bool
+    self, roll: roll_lib.Roll, edit: roll_lib.Words, remembers: bool
   ) -> roll_lib.Seat | None:
     """Where a story is, if what is there serves its next chunk."""
     seat = roll.seat
     if seat is None or (remembers and seat.untold is None):
       return None
-    return seat if seat.opening == self.opening(roll) else None
+    serves = seat.opening == self.opening(roll) and seat.edit == edit
+    return seat if serves else None
 
   def _read_again(
     self,
     rolls: dict[int, roll_lib.Roll],
     planner: Planner,
+    edits: Sequence[roll_lib.Words],
     *,
     silent: bool,
   ) -> tuple[_State, dict[int, roll_lib.Roll]]:
     """The windows of some lanes, without their words where it is `silent`."""
-    bos = (self._special.bos,)
-    prompts = {lane: bos + roll.prompt for lane, roll in rolls.items()}
-    state = self._read(self._blank(), prompts, 1 + self._config.prompt_budget)
+    prompts = {
+      lane: (self._special.bos, *roll.prompt, *edits[lane])
+      for lane, roll in rolls.items()
+    }
+    state = self._read(self._blank(), prompts, self._opens)
     if self._layout == 'think2v':
       state, rolls = self._read_plans(state, rolls, planner, silent=silent)
     silent = silent or self._layout != 'tv2tv'
@@ -216,4 +228,4 @@ class Reader:
     count = np.zeros(self._config.lanes, np.int32)
     for lane, text in texts.items():
       tokens[lane, : len(text)], count[lane] = text, len(text)
-    return self._read_text(self._model, state, tokens, count)
+    return self._read_text(state, tokens, count)

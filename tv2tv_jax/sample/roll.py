@@ -20,12 +20,14 @@ class Seat(NamedTuple):
     untold: the same without words; None where nothing needs it.
     lane: the story's.
     opening: the first chunk of the window.
+    edit: the words after the prompt that the window was read under (T2V).
   """
 
   told: decode.DecodeState
   untold: decode.DecodeState | None
   lane: int
   opening: int
+  edit: Words = ()
 
 
 class Roll(NamedTuple):
@@ -39,7 +41,8 @@ class Roll(NamedTuple):
     prompt: token ids.
     seed: of all its randomness.
     settings: its own.
-    words: of each chunk so far; the first is the starting frame's.
+    words: of each chunk so far; the first is the starting frame's. In a T2V
+      story they are what its prompt was followed by when it was filmed.
     latents: of each chunk so far, normalised `Y X Z`.
     plans: after each chunk, the words that a plan has for the next ones.
     ended: whether the model ended it.
@@ -80,7 +83,8 @@ class Ask(NamedTuple):
   """What a person wants of the next chunk.
 
   Attributes:
-    words: before it; (): none; None: the model writes or not, as it likes.
+    words: before it; (): none; None: the model writes or not, as it likes. In a
+      T2V story they follow the prompt, while this chunk is filmed.
     latent: the chunk itself, normalised `Y X Z`; None: the model films it.
   """
 

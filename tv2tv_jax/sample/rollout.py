@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 import functools
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 import numpy as np
@@ -20,6 +19,7 @@ from tv2tv_jax.interleave import tokens as tokens_lib
 from tv2tv_jax.sample import chance
 from tv2tv_jax.sample import decode
 from tv2tv_jax.sample import frames
+from tv2tv_jax.sample import program
 from tv2tv_jax.sample import reading
 from tv2tv_jax.sample import roll as roll_lib
 from tv2tv_jax.sample import settings as settings_lib
@@ -65,12 +65,12 @@ class Engine:
     settings_lib.check(config)
     self.config, self.layout, self.lanes = config, layout, config.lanes
     self._model = model
-    self._reader = reading.Reader(model, tokenizer.special, config, layout)
-    self._writer = writing.Writer(model, tokenizer, config, layout)
-    self._film = jax.jit(
+    programs = program.Programs(model)
+    self._reader = reading.Reader(programs, tokenizer.special, config, layout)
+    self._writer = writing.Writer(programs, tokenizer, config, layout)
+    self._film = programs.compiled(
       functools.partial(
         _filmed,
-        block=config.words_budget + 1,
         bof=tokenizer.special.bof,
         solver=config.solver,
       )
@@ -141,8 +141,8 @@ class Engine:
       wrote: called with a story's number and words when they are known.
 
     Raises:
-      ValueError: too many stories, words over the budget or where the layout
-        has none, a chunk of another size.
+      ValueError: too many stories, words over the budget, a chunk of another
+        size.
     """
     if len(rolls) > self.lanes:
       raise ValueError(f'{len(rolls)} stories for {self.lanes} lanes')
@@ -180,10 +180,6 @@ class Engine:
         f'{len(words)} tokens of words before one chunk are over the '
         f'budget of {self.config.words_budget}: say less at a time'
       )
-    if words and self.layout == 't2v':
-      raise ValueError(
-        'layout t2v has no words between its chunks: its prompt says all'
-      )
 
   def _advanced(
     self,
@@ -198,11 +194,12 @@ class Engine:
     # A plan is guided away from no plan at all, which is read beside it.
     story = self.config.untold == 'story' or self.layout == 'think2v'
     remembers = guided and story
-    rolls, seat = reader.seated(rolls, plan, remembers=remembers)
+    edits = [ask.words or () if self.layout == 't2v' else () for ask in asks]
+    rolls, seat = reader.seated(rolls, plan, edits, remembers=remembers)
     wanted = rolls
     if self.layout == 'think2v':
       wanted = _replanned(rolls, asks)
-      wanted, seat = reader.seated(wanted, plan, remembers=remembers)
+      wanted, seat = reader.seated(wanted, plan, edits, remembers=remembers)
     texts, going = self._writer.worded(wanted, asks, seat.told)
     for lane, text in texts.items():
       wrote(lane, text)
@@ -220,7 +217,8 @@ class Engine:
       if lane not in texts:
         out.append(roll._replace(ended=True, seat=None))
         continue
-      seat = roll_lib.Seat(told, untold, lane, reader.opening(roll))
+      opening = reader.opening(roll)
+      seat = roll_lib.Seat(told, untold, lane, opening, edits[lane])
       out.append(
         roll._replace(
           words=(*roll.words, texts[lane]),
@@ -247,7 +245,6 @@ class Engine:
         for lane, roll in enumerate(rolls)
       }
       filmed = self._film(
-        self._model,
         states,
         chance.source(uses, self.lanes),
         settings_lib.course(chosen, self.lanes),
@@ -279,7 +276,6 @@ def _filmed(
   source: chance.Source,
   course: frames.Course,
   *,
-  block: int,
   bof: int,
   solver: solvers.Solver,
 ) -> Float[Array, 'B Y X Z']:
@@ -287,7 +283,7 @@ def _filmed(
   if states.untold is not None:
     sights = decode.apart_sights(states.told, states.untold)
   elif states.before is not None and model.config.towers.attention == 'dense':
-    sights = decode.twin_sights(model, states.before, states.told, block, bof)
+    sights = decode.twin_sights(model, states.before, states.told, bof)
   elif states.before is not None:  # Its kernels know no blocks of the past.
     one = jnp.ones_like(states.before.place)
     silent = decode.read_text(model, states.before, bof * one[:, None], one)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from tv2tv_jax.interleave import tokens as tokens_lib
+from tv2tv_jax.mot import cache as cache_lib
 from tv2tv_jax.sample import chance
 from tv2tv_jax.sample import decode
 from tv2tv_jax.tv2tv import model as model_lib
@@ -99,27 +100,34 @@ def write(
   def unfinished(carry) -> Bool[Array, '']:
     return jnp.any(carry[2])
 
+  # A loop copies what it changes: the draft is, the cache stays outside.
+  towers, dtype = model.config.towers, jnp.dtype(model.config.dtype)
+  draft = cache_lib.empty(towers, batch, room + 1, dtype)
+  begins = state._replace(cache=draft)
+
   def advance(carry):
-    state, written, writing = carry
-    logits = state.logits[:, : grammar.vocabulary].at[:, banned].set(_BANNED)
+    read, written, writing = carry
+    logits = read.logits[:, : grammar.vocabulary].at[:, banned].set(_BANNED)
     folded = jax.vmap(jax.random.fold_in)(keys, written.count)
     token = drawn(folded, logits, taste)
     ends = writing & (token == grammar.special.eos)
     writes = writing & (token != grammar.closing) & ~ends
     writes &= written.count < budget
     count = writes.astype(jnp.int32)
-    state = decode.read_text(model, state, token[:, None], count)
+    read = read._replace(cache=state.cache._replace(draft=read.cache))
+    read = decode.read_text(model, read, token[:, None], count)
+    read = read._replace(cache=read.cache.draft)
     slot = jnp.minimum(written.count, room - 1)
     kept = jnp.take_along_axis(written.tokens, slot[:, None], axis=1)[:, 0]
     tokens = written.tokens.at[jnp.arange(batch), slot].set(
       jnp.where(writes, token, kept)
     )
     written = Written(tokens, written.count + count, written.ended | ends)
-    return state, written, writes
+    return read, written, writes
 
   blank = jnp.zeros((batch, room), jnp.int32)
   start = Written(blank, jnp.zeros(batch, jnp.int32), jnp.zeros(batch, bool))
-  return jax.lax.while_loop(unfinished, advance, (state, start, active))[1]
+  return jax.lax.while_loop(unfinished, advance, (begins, start, active))[1]
 
 
 def drawn(

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 import functools
 from typing import NamedTuple
 
-import jax
 from jaxtyping import Bool
 import numpy as np
 
@@ -12,10 +11,10 @@ from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.interleave import tokens as tokens_lib
 from tv2tv_jax.sample import chance
 from tv2tv_jax.sample import decode
+from tv2tv_jax.sample import program
 from tv2tv_jax.sample import roll as roll_lib
 from tv2tv_jax.sample import settings as settings_lib
 from tv2tv_jax.sample import words as words_lib
-from tv2tv_jax.tv2tv import model as model_lib
 
 
 class Worded(NamedTuple):
@@ -35,13 +34,13 @@ class Writer:
 
   def __init__(
     self,
-    model: model_lib.Tv2tv,
+    programs: program.Programs,
     tokenizer: tokens_lib.Tokenizer,
     config: settings_lib.SampleConfig,
     layout: story_lib.Layout,
   ):
     """Prepares; nothing is compiled before the first story."""
-    self._model, self._config, self._layout = model, config, layout
+    self._config, self._layout = config, layout
     special = tokenizer.special
 
     def writer(budget: int, closing: int, ending: bool):
@@ -53,7 +52,9 @@ class Writer:
         closing,
         ending,
       )
-      return jax.jit(functools.partial(words_lib.write, grammar=grammar))
+      return programs.compiled(
+        functools.partial(words_lib.write, grammar=grammar)
+      )
 
     # Where words do not stand before their chunk, a story goes on or ends.
     spoken = config.words_budget if layout == 'tv2tv' else 0
@@ -127,5 +128,5 @@ class Writer:
       {lane: roll.settings for lane, roll in rolls.items()}, lanes
     )
     source = chance.source(uses, lanes)
-    written = write(self._model, told, source, active, taste)
+    written = write(told, source, active, taste)
     return tuple(map(np.asarray, written))

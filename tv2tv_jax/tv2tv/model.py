@@ -22,6 +22,7 @@ from tv2tv_jax.mot import tower
 from tv2tv_jax.mot import transformer
 from tv2tv_jax.nn import cross_entropy
 from tv2tv_jax.nn import dense
+from tv2tv_jax.nn import stack
 from tv2tv_jax.tv2tv import frames
 from tv2tv_jax.tv2tv import patches
 from tv2tv_jax.tv2tv import unet
@@ -96,14 +97,15 @@ class Outputs(NamedTuple):
     text: what each text token's next one is read off; None without text.
     logits: scores of it, fp32. Where they are not used, nothing makes them.
     velocity: of each noisy chunk, fp32; None without noisy chunks.
-    memory: keys and values of text and clean tokens, in that order.
+    memory: keys and values of text and clean tokens, in that order, in each
+      layer.
     places: of these tokens.
   """
 
   text: Float[Array, 'B L D'] | None
   logits: Float[Array, 'B L V'] | None
   velocity: Float[Array, 'B N Y X Z'] | None
-  memory: cache_lib.Memory | None
+  memory: cache_lib.Layers | None
   places: timeline.Timeline | None
 
 
@@ -199,6 +201,16 @@ class Tv2tv(nnx.Module):
       memory,
       streams_lib.joined_places(*kept) if kept else None,
     )
+
+  def laid_out(self) -> 'Tv2tv':
+    """The same for programs that write every layer out, if they do.
+
+    Its layers have weights of their own, and so must those of a cache.
+    """
+    out = jax.tree.map(lambda leaf: leaf, self)
+    if self.config.towers.apart:
+      out.transformer.blocks = nnx.List(stack.apart(self.transformer.blocks))
+    return out
 
   def surprise(
     self, text: Float[Array, 'B L D'], following: Int[Array, 'B L']
