@@ -1,6 +1,6 @@
 """The witnesses of obedience: trained, tested on real film, and questioned."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import pathlib
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from tv2tv_jax.vae import vae as vae_lib
 _BATCH = 48
 _ENOUGH = 20  # windows of real film that make a ceiling
 # Ends at whichever comes first; a busy machine gets a shorter, whole schedule.
-_TRAIN = loop.TrainConfig(
+TRAIN = loop.TrainConfig(
   steps=450,
   minutes=0.75,
   log_every=10,
@@ -39,7 +39,7 @@ class Footage(NamedTuple):
   """Held-out takes of one length, and the VAE's copies of them."""
 
   frames: np.ndarray  # uint8 [B, T, Y, X, 3]
-  copies: np.ndarray
+  copies: np.ndarray | None  # None where no VAE is at hand
   held: np.ndarray  # uint8 [B, T, K]
   names: tuple[str, ...]  # of the columns of `held`
   prompts: tuple[str, ...]
@@ -71,12 +71,15 @@ def copied(vae: vae_lib.Vae, frames: np.ndarray) -> np.ndarray:
 
 
 def train(
-  path: str, vae: vae_lib.Vae, workdir: pathlib.Path
+  path: str,
+  vae: vae_lib.Vae,
+  workdir: pathlib.Path,
+  config: loop.TrainConfig = TRAIN,
 ) -> inverse_dynamics.InverseDynamics:
   """The inverse dynamics model of a recording; at once if it is trained."""
   chunk = vae.config.stride[0]
   take = records.Takes(path, 'train')[0]
-  config = inverse_dynamics.InverseDynamicsConfig(
+  shape = inverse_dynamics.InverseDynamicsConfig(
     chunk_frames=chunk, height=take.height, width=take.width
   )
 
@@ -86,7 +89,7 @@ def train(
     )
 
   state = loop.train(
-    lambda key: inverse_dynamics.InverseDynamics(config, rngs=nnx.Rngs(key)),
+    lambda key: inverse_dynamics.InverseDynamics(shape, rngs=nnx.Rngs(key)),
     loss,
     pipeline.clips(
       path,
@@ -96,7 +99,7 @@ def train(
       seed=0,
       with_controls=True,
     ),
-    _TRAIN,
+    config,
     workdir,
   )
   return state.ema
@@ -105,22 +108,21 @@ def train(
 def tested(
   model: inverse_dynamics.InverseDynamics, film: Footage
 ) -> dict[str, Any]:
-  """Accuracy and confusion of each head on real film and on its copies."""
-  chunk = model.config.chunk_frames
-  truth = controls.answers(film.held, film.names, chunk)
+  """Accuracy and confusion of each recorded head on real film and copies."""
+  truth = controls.answers(film.held, film.names, model.config.chunk_frames)
   truth = truth.reshape(-1, truth.shape[-1])
-  tables = {
-    'real': controls.confusion(_beliefs(model, film.frames), truth),
-    'copies': controls.confusion(_beliefs(model, film.copies), truth),
+  heads: dict[str, dict[str, Any]] = {
+    head.name: {'classes': list(head.classes)}
+    for head in controls.recorded(film.names)
   }
-  heads = {}
-  for head in controls.HEADS:
-    heads[head.name] = {'classes': list(head.classes)}
-    for kind, confusion in tables.items():
-      heads[head.name][kind] = {
-        'accuracy': controls.accuracy(confusion[head.name]),
-        'counts': confusion[head.name].tolist(),
-      }
+  for kind, frames in (('real', film.frames), ('copies', film.copies)):
+    if frames is None:
+      continue
+    confusion = controls.confusion(_beliefs(model, frames), truth)
+    for name, head in heads.items():
+      counts = confusion[name]
+      accuracy = controls.accuracy(counts)
+      head[kind] = {'accuracy': accuracy, 'counts': counts.tolist()}
   return {'chunks': len(truth), 'heads': heads}
 
 
@@ -152,12 +154,15 @@ class Real(NamedTuple):
 
 
 def real_windows(
-  model: inverse_dynamics.InverseDynamics, film: Footage, chunks: int
+  model: inverse_dynamics.InverseDynamics,
+  film: Footage,
+  chunks: int,
+  words: Sequence[str] = obedience.INSTRUCTIONS,
 ) -> dict[str, Real]:
-  """What the witnesses see of real film in which each instruction held.
+  """What the witnesses see of real film in which each of some words held.
 
-  Few players hold a trigger for long: where windows of `chunks` are rarer
-  than `_ENOUGH`, shorter ones are taken, which are harder to read.
+  Where windows of `chunks` are rarer than `_ENOUGH`, shorter ones are taken,
+  which are harder to read.
   """
   truth = controls.answers(film.held, film.names, model.config.chunk_frames)
 
@@ -169,7 +174,7 @@ def real_windows(
     ]
 
   found = {}
-  for word in obedience.INSTRUCTIONS:
+  for word in words:
     length = chunks
     while length > 1 and len(windows(word, length)) < _ENOUGH:
       length -= 1
@@ -190,11 +195,10 @@ def _seen_at(
 ) -> obedience.Window:
   """What the witnesses see of windows, given by take and first chunk."""
   if not windows:
-    beliefs = {
-      head.name: np.zeros((0, chunks, len(head.classes)))
-      for head in controls.HEADS
+    empty = {
+      h.name: np.zeros((0, chunks, len(h.classes))) for h in controls.HEADS
     }
-    return obedience.Window(beliefs, np.zeros(0))
+    return obedience.Window(empty, np.zeros(0))
   step = model.config.chunk_frames
   films = [
     film.frames[take, step * start : step * (start + chunks) + 1]
@@ -211,16 +215,14 @@ def table(
   """The obedience table: for each instruction, every count with its interval.
 
   Args:
-    told: what was seen of the roll-outs told each instruction and, for
-      comparison, `obedience.REFERENCE`; rows are seeds.
+    told: of roll-outs told each word and `obedience.REFERENCE`; rows are seeds.
     twins: of those told nothing.
-    real: of real film.
+    real: of real film, for each word.
   """
   rows = []
-  for word in obedience.INSTRUCTIONS:
+  for word, film in real.items():
     verdict = obedience.judged(word, told[word], told[obedience.REFERENCE])
     base = obedience.judged(word, twins)
-    ceiling = _ceiling(word, real[word])
     rows.append(
       {
         'instruction': word,
@@ -229,10 +231,7 @@ def table(
         'apart': entry(verdict.apart),
         'twins': entry(base.obeyed),
         'twins_moved': entry(base.moved),
-        'ceiling': entry(ceiling.obeyed),
-        'ceiling_chunks': real[word].chunks,
-        'ceiling_moved': entry(ceiling.moved),
-        'ceiling_apart': entry(ceiling.apart),
+        **ceiling(word, film),
         'travel': [round(float(x), 3) for x in told[word].travel],
       }
     )
@@ -256,11 +255,10 @@ def entry(count: intervals.Count | None) -> dict[str, Any] | None:
   if count is None:
     return None
   low, high = count.interval
-  share = count.share if count.trials else None
   return {
     'hits': count.hits,
     'trials': count.trials,
-    'share': share,
+    'share': count.share if count.trials else None,
     'low': low,
     'high': high,
   }
@@ -271,15 +269,12 @@ def _turns(rows: list[dict[str, Any]]) -> dict[str, Any]:
   total = {}
   for name in ('moved', 'ceiling_moved'):
     counts = [row[name] for row in rows if row[name]]
-    total[name] = entry(
-      intervals.Count(
-        sum(c['hits'] for c in counts), sum(c['trials'] for c in counts)
-      )
-    )
+    hits, trials = (sum(c[k] for c in counts) for k in ('hits', 'trials'))
+    total[name] = entry(intervals.Count(hits, trials))
   return total
 
 
-def _ceiling(word: str, real: Real) -> obedience.Verdict:
+def ceiling(word: str, real: Real) -> dict[str, Any]:
   """The verdict on real film; told apart from as many other windows."""
   count = min(len(real.told.travel), len(real.forward.travel))
 
@@ -289,7 +284,12 @@ def _ceiling(word: str, real: Real) -> obedience.Verdict:
 
   whole = obedience.judged(word, real.told)
   pairs = obedience.judged(word, first(real.told), first(real.forward))
-  return whole._replace(apart=pairs.apart)
+  return {
+    'ceiling': entry(whole.obeyed),
+    'ceiling_chunks': real.chunks,
+    'ceiling_moved': entry(whole.moved),
+    'ceiling_apart': entry(pairs.apart),
+  }
 
 
 def _beliefs(

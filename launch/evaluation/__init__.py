@@ -1,1 +1,1 @@
-"""The evaluation job: a table for each checkpoint of a run."""
+"""Evaluation: a table for each checkpoint of a run, or for finished stories."""

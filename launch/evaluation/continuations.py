@@ -2,10 +2,10 @@
 
 Of some held-out clips, from their first frame on, every chunk is filmed once
 more after its real past and under its real words (`evaluate.continuation`), by
-as many steps as stories are, without guidance. PSNR and SSIM compare its frames
-with the real chunk as the VAE shows it: what the VAE loses is not the model's,
-and its own PSNR on film stands beside them. Below lies a picture that stands
-still: the last frame before the chunk, again.
+as many steps as stories are, without guidance. PSNR, SSIM and MS-SSIM compare
+its frames with the real chunk as the VAE shows it: what the VAE loses is not
+the model's, and its own PSNR on film stands beside them. Below lies a picture
+that stands still: the last frame before the chunk, again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from flax import nnx
 import jax
-from jax.experimental import multihost_utils
 from jaxtyping import UInt8
 import numpy as np
 
@@ -26,9 +25,9 @@ from data_pipelines import stories as stories_lib
 from data_pipelines import stream
 from launch import sheet
 from launch.evaluation import judge
+from launch.evaluation import sums as sums_lib
 from tv2tv_jax import sharding
 from tv2tv_jax.evaluate import continuation
-from tv2tv_jax.evaluate import pictures
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.interleave import tokens
 from tv2tv_jax.nn import conv
@@ -46,12 +45,15 @@ class Filmed(NamedTuple):
   """What came of it.
 
   Attributes:
-    figures: means over all frames of all chunks: `psnr` in dB and `ssim`, and
-      of the picture that stands still, `still/psnr` and `still/ssim`.
+    figures: means over all frames of all chunks: `psnr` in dB, `ssim` and
+      `ms_ssim`, and of the picture that stands still, `still/psnr` and so on.
+    curves: the same of each frame of a clip, from the second on; None where no
+      clip is so long.
     rows: some clips for a sheet; on the leading process.
   """
 
   figures: Mapping[str, float]
+  curves: Mapping[str, list[float | None]]
   rows: list[sheet.Row]
 
 
@@ -90,7 +92,8 @@ class Continuations:
     statistics, _ = latents_lib.load(vae / vae_folder.LATENTS)
     self._decoder = _Decoder(vae_folder.restored(vae), statistics)
     self._film = jax.jit(_filmer(run, stories_lib.plan(config)))
-    self._still: Mapping[str, float] | None = None  # The same every time.
+    self._chunks, self._step = config.chunks, clips[0].metadata.chunk_frames
+    self._still: sums_lib.Sums | None = None  # The same every time.
 
   def __len__(self) -> int:
     """Batches of each time."""
@@ -105,7 +108,7 @@ class Continuations:
       model: the model.
       watch: called after every batch.
     """
-    again, still, shown = _Sums(), _Sums(), []
+    again, still, shown = self._sums(), self._sums(), []
     for number in range(len(self._mine)):
       rows = self._mine[number]
       held = self._reader.batch(rows)
@@ -120,17 +123,27 @@ class Continuations:
           copy = real
         else:
           counted = there[:, chunk]
-          again.add(copy[counted], real[counted])
+          again.add(chunk, copy[counted], real[counted])
           if self._still is None:
             stood = np.broadcast_to(before, real.shape)
-            still.add(stood[counted], real[counted])
+            still.add(chunk, stood[counted], real[counted])
         before = real[:, -1:]
         lasts.append((real[:, -1], copy[:, -1]))
       shown += self._shown(rows, lasts) if len(shown) < _SHOWN else []
       watch()
+    again.gather()
     if self._still is None:
-      self._still = still.means('still/')
-    return Filmed({**again.means(), **self._still}, shown[:_SHOWN])
+      still.gather()
+      self._still = still
+    return Filmed(
+      {**again.means(), **self._still.means('still/')},
+      {**again.curves(), **self._still.curves('still/')},
+      shown[:_SHOWN],
+    )
+
+  def _sums(self) -> sums_lib.Sums:
+    """Nothing yet, of each chunk and each frame of it."""
+    return sums_lib.Sums(self._chunks, self._step)
 
   def _shown(
     self, rows: Sequence[pack.Row], lasts: Sequence[tuple[np.ndarray, ...]]
@@ -234,27 +247,3 @@ def _here(rows: jax.Array) -> np.ndarray:
     shard.index[0].start or 0: shard.data for shard in rows.addressable_shards
   }
   return np.concatenate([np.asarray(parts[begin]) for begin in sorted(parts)])
-
-
-class _Sums:
-  """PSNR and SSIM, summed up over frames."""
-
-  def __init__(self):
-    self._totals = np.zeros(3)
-
-  def add(self, frames: Frames, originals: Frames) -> None:
-    """Some chunks and what they should be."""
-    if len(frames):
-      psnr = pictures.psnr(frames, originals)
-      ssim = pictures.ssim(frames, originals)
-      self._totals += psnr.sum(dtype=np.float64), ssim.sum(), psnr.size
-
-  def means(self, prefix: str = '') -> dict[str, float]:
-    """Over what all processes have added; nothing where that is nothing."""
-    totals = self._totals
-    if jax.process_count() > 1:
-      totals = multihost_utils.process_allgather(totals).sum(axis=0)
-    psnr, ssim, frames = map(float, totals)
-    if not frames:
-      return {}
-    return {f'{prefix}psnr': psnr / frames, f'{prefix}ssim': ssim / frames}

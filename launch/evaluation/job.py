@@ -1,11 +1,11 @@
 """A run of `launch.train`, looked at by its checkpoints, one after another."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 import dataclasses
 import functools
 import pathlib
 import time
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from flax import nnx
 import tqdm
@@ -45,6 +45,10 @@ class Settings:
     rows: of the split, spread over it; 0: all; -1: as many as the run's own
       evaluations.
     clips: whose chunks are filmed once more; 0: none.
+    records: dataset of takes from whose frames stories are filmed; '': none.
+    films: of these frames.
+    seconds: of each story.
+    i3d: file of the weights that look at them, too.
   """
 
   part: Literal['ema', 'model'] = 'ema'
@@ -52,6 +56,14 @@ class Settings:
   split: str = 'test'
   rows: int = -1
   clips: int = 16
+  records: str = ''
+  films: int = 4
+  seconds: float = 6.0
+  i3d: str = ''
+
+
+# Films stories with the model of a step: what is figured of them.
+Filmer = Callable[[int, nnx.Module], Mapping[str, float | None]]
 
 
 class Result(NamedTuple):
@@ -124,8 +136,12 @@ class Evaluation:
       )
       self._total += len(self._continuations)
 
-  def of(self, step: int) -> Result:
+  def of(self, step: int, filmer: Filmer | None = None) -> Result:
     """What the checkpoint of a step is like.
+
+    Args:
+      step: of the checkpoint.
+      filmer: films stories with its model; None: nobody does.
 
     Raises:
       checkpoint.NoCheckpointError: it is gone, or damaged.
@@ -150,12 +166,19 @@ class Evaluation:
       began = time.monotonic()
       totals = self._totals(model)
       seconds['losses'] = time.monotonic() - began
-      filmed = continuations.Filmed({}, [])
+      filmed = continuations.Filmed({}, {}, [])
       if self._continuations:
         began = time.monotonic()
         filmed = self._continuations(model, lambda: self._bar.update())
         seconds['pictures'] = time.monotonic() - began
-    return Result(self._table(step, totals, filmed, seconds), filmed.rows)
+    stories = None
+    if filmer:
+      began = time.monotonic()
+      stories = filmer(step, model)
+      seconds['stories'] = time.monotonic() - began
+    table = self._table(step, totals, filmed, seconds)
+    table |= {} if stories is None else {'stories': stories}
+    return Result(table, filmed.rows)
 
   def _table(
     self,
@@ -163,7 +186,7 @@ class Evaluation:
     totals: judge.Totals,
     filmed: continuations.Filmed,
     seconds: dict[str, float],
-  ) -> tables.Table:
+  ) -> dict[str, Any]:
     """All figures; what is a mean over nothing is left out."""
     counted = {name: total for name, total in totals.items() if total.count}
     losses = {name: judge.mean(total) for name, total in counted.items()}
@@ -188,6 +211,7 @@ class Evaluation:
         if name.startswith('text')
       },
       'pictures': shown,
+      'curves': dict(filmed.curves),
       'seconds': {name: round(value, 3) for name, value in seconds.items()},
     }
 
@@ -200,6 +224,7 @@ def evaluate(
   *,
   batch: int | None = None,
   lenient: bool = False,
+  filmer: Filmer | None = None,
 ) -> None:
   """Writes a table for each step, one after another.
 
@@ -210,6 +235,7 @@ def evaluate(
     steps: of checkpoints.
     batch: rows at once.
     lenient: whether a checkpoint that is gone, or damaged, is left out.
+    filmer: films stories with each.
 
   Raises:
     checkpoint.NoCheckpointError: a checkpoint cannot be read.
@@ -221,7 +247,7 @@ def evaluate(
       evaluation = Evaluation(workdir, settings, batch)
       workdir_lib.claim(out, settings)
     try:
-      result = evaluation.of(step)
+      result = evaluation.of(step, filmer)
     except checkpoint.NoCheckpointError as error:
       if not lenient:
         raise

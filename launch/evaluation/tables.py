@@ -1,8 +1,8 @@
 """What an evaluation leaves behind: a table a checkpoint, and all of them.
 
-STEP.json and STEP.md hold the figures of one checkpoint and STEP.png shows some
-clips; overview.md has a line and curves.png a point for each. STEP.json comes
-last: where it is, the checkpoint needs no second visit.
+STEP.json and STEP.md hold the figures of one checkpoint, STEP.png shows some
+clips and STEP.html all of it; overview.md has a line and curves.png a point for
+each. STEP.json comes last: where it is, the checkpoint needs no second visit.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +16,7 @@ from typing import Any
 from launch import charts
 from launch import sheet
 from launch.evaluation import curves
+from launch.evaluation import step_page
 from tv2tv_jax.train import workdir as workdir_lib
 
 Table = Mapping[str, Any]
@@ -32,6 +33,9 @@ _COLUMNS = {
   't3': ('losses', 'video/t3'),
   'PSNR': ('pictures', 'psnr'),
   'SSIM': ('pictures', 'ssim'),
+  'MS-SSIM': ('pictures', 'ms_ssim'),
+  'obeyed': ('stories', 'obeyed'),
+  'Fréchet': ('stories', 'Fréchet, inverse dynamics'),
 }
 # Charts: what lies in them, by table section and name.
 _CHARTS = {
@@ -45,6 +49,7 @@ _CHARTS = {
   ),
   'Perplexity': ('perplexity', ('text', 'text/word')),
   'Next chunks, PSNR in dB': ('pictures', ('psnr', 'still/psnr', 'vae/psnr')),
+  'Stories: obeyed, share': ('stories', ('obeyed', 'told nothing')),
 }
 
 
@@ -73,14 +78,17 @@ def write(
   """Writes the table of a checkpoint, and the overview with it."""
   step = table['step']
   workdir_lib.write_whole(folder / f'{step}.md', markdown(table))
-  if rows:
-    workdir_lib.write_whole(folder / f'{step}.png', _png(sheet.draw(rows)))
+  picture = _png(sheet.draw(rows)) if rows else None
+  if picture:
+    workdir_lib.write_whole(folder / f'{step}.png', picture)
+  shown = step_page.render(table, picture)
+  workdir_lib.write_whole(folder / f'{step}.html', shown)
   text = json.dumps(table, indent=2) + '\n'
   workdir_lib.write_whole(_path(folder, step), text)
   tables = read(folder)
   workdir_lib.write_whole(folder / 'overview.md', overview(tables))
-  picture = curves.draw(list(_charts(tables)))
-  workdir_lib.write_whole(folder / 'curves.png', _png(picture))
+  drawn = curves.draw(list(_charts(tables)))
+  workdir_lib.write_whole(folder / 'curves.png', _png(drawn))
 
 
 def markdown(table: Table) -> str:
@@ -103,19 +111,46 @@ def markdown(table: Table) -> str:
   if pictures := table['pictures']:
     lines += [
       '',
-      '| next chunks | PSNR, dB | SSIM |',
-      '|---|---|---|',
+      '| next chunks | PSNR, dB | SSIM | MS-SSIM |',
+      '|---|---|---|---|',
     ]
     for name, prefix in (
       ('filmed', ''),
       ('the picture before, again', 'still/'),
       ('what the VAE gives back of film', 'vae/'),
     ):
-      psnr, ssim = (pictures.get(prefix + key) for key in ('psnr', 'ssim'))
+      psnr, *others = (
+        pictures.get(prefix + key) for key in ('psnr', 'ssim', 'ms_ssim')
+      )
       if psnr is not None:
-        lines.append(f'| {name} | {psnr:.2f} | {_number(ssim)} |')
+        cells = ' | '.join(map(_number, others))
+        lines.append(f'| {name} | {psnr:.2f} | {cells} |')
+  lines += _of_frames(table.get('curves', {}))
+  lines += _of_stories(table)
   seconds = ', '.join(f'{k} {v:.1f}' for k, v in table['seconds'].items())
   return '\n'.join([*lines, '', f'Seconds: {seconds}.', ''])
+
+
+def _of_frames(curves: Mapping[str, Sequence[float | None]]) -> list[str]:
+  """Figures of next chunks at each frame of a clip."""
+  if not curves:
+    return []
+  names = ('psnr', 'ssim', 'ms_ssim', 'still/psnr')
+  lines = ['', '| frame | ' + ' | '.join(names) + ' |', '|---' * 5 + '|']
+  for number, row in enumerate(zip(*(curves[n] for n in names), strict=True)):
+    cells = ' | '.join(map(_number, row))
+    lines.append(f'| {number + 1} | {cells} |')
+  return lines
+
+
+def _of_stories(table: Table) -> list[str]:
+  """Figures of the stories that a checkpoint filmed."""
+  stories = table.get('stories')
+  if not stories:
+    return []
+  place = f'{table["step"]}/index.html'
+  lines = ['', f'| stories, see [their page]({place}) | |', '|---|---|']
+  return lines + [f'| {k} | {_number(v)} |' for k, v in stories.items()]
 
 
 def overview(tables: Sequence[Table]) -> str:
@@ -161,7 +196,7 @@ def _charts(tables: Sequence[Table]) -> Iterator[charts.Chart]:
 
 def _figure(table: Table, section: str, name: str) -> float | None:
   """A figure of a table; None where it has none."""
-  return table[section].get(name)
+  return table.get(section, {}).get(name)
 
 
 def _number(value: float | None) -> str:

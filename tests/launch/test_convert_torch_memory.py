@@ -19,13 +19,10 @@ from tv2tv_jax.interop import shards
 _MEASURED = """
 import atexit
 from launch import convert, run
+from tests import memory
 
-def memory(name):
-  with open('/proc/self/status') as file:
-    return next(int(x.split()[1]) << 10 for x in file if x.startswith(name))
-
-base = memory('VmRSS')
-atexit.register(lambda: print(memory('VmHWM') - base))
+base = memory.held()
+atexit.register(lambda: print(memory.peak() - base))
 run.app(convert.main, mesh=False, arguments=2)
 """
 _WIDE = dict(

@@ -9,6 +9,7 @@ import pytest
 from launch import charts
 from launch import sheet
 from launch.evaluation import curves
+from launch.evaluation import step_page
 from launch.evaluation import tables
 
 
@@ -24,7 +25,19 @@ def _table(step: int, text: float = 2.0) -> dict:
     'losses': {'text': text, 'text/word': 3.0, 'video': 1.25},
     'counts': {'text': 12345, 'text/word': 67, 'video': 89},
     'perplexity': {'text': math.exp(text), 'text/word': math.exp(3.0)},
-    'pictures': {'psnr': 21.5, 'ssim': 0.625, 'vae/psnr': 27.25},
+    'pictures': {
+      'psnr': 21.5,
+      'ssim': 0.625,
+      'ms_ssim': 0.75,
+      'vae/psnr': 27.25,
+    },
+    'curves': {
+      'psnr': [24.5, 19.0, None],
+      'ssim': [0.5, 0.25, None],
+      'ms_ssim': [0.875, 0.375, None],
+      'still/psnr': [23.0, 17.0, None],
+    },
+    'stories': {'told': 9, 'obeyed': 0.4375, 'slope': None},
     'seconds': {'restore': 1.0, 'losses': 2.5},
   }
 
@@ -34,12 +47,31 @@ def test_a_table_shows_every_figure():
   for cells in (
     '| text | 2.00000 | 7.389 | 12,345 |',
     '| video | 1.25000 | - | 89 |',
-    '| filmed | 21.50 | 0.625 |',
-    '| what the VAE gives back of film | 27.25 | - |',
+    '| filmed | 21.50 | 0.625 | 0.75 |',
+    '| what the VAE gives back of film | 27.25 | - | - |',
+    '| 2 | 19 | 0.25 | 0.375 | 17 |\n| 3 | - | - | - | - |',
+    '| stories, see [their page](40/index.html) | |',
+    '| obeyed | 0.4375 |\n| slope | - |',
     '6 of 7 rows of split `test` of some latents',
   ):
     assert cells in text
   assert 'the picture before' not in text
+
+
+def test_the_page_of_a_checkpoint_shows_every_figure():
+  page = step_page.render(_table(40), b'a picture')
+  for text in (
+    '<td>video</td><td>1.25</td><td>-</td><td>89</td>',
+    '<td>filmed</td><td>21.5</td><td>0.625</td><td>0.75</td>',
+    '<td>obeyed</td><td>0.4375</td>',
+    'href="40/index.html"',
+    'src="data:image/png;base64,YSBwaWN0dXJl"',
+  ):
+    assert text in page
+  # Figures of two frames: nobody has filmed a third one.
+  assert page.count('<polyline') == 4
+  bare = step_page.render({**_table(40), 'curves': {}, 'stories': {}}, None)
+  assert '<polyline' not in bare and '40/index.html' not in bare
 
 
 def test_the_overview_grows_in_order(tmp_path):
@@ -51,9 +83,14 @@ def test_the_overview_grows_in_order(tmp_path):
   lines = (tmp_path / 'overview.md').read_text().splitlines()
   assert [line.split()[1] for line in lines[-2:]] == ['20', '100']
   assert lines[-1].startswith('| 100 | 2 | 7.389 | 20.09 | 1.25 | - |')
+  assert lines[-1].endswith('| 21.5 | 0.625 | 0.75 | 0.4375 | - |')
   names = {path.name for path in tmp_path.iterdir()}
   assert names == {
-    *(f'{step}.{kind}' for step in (20, 100) for kind in ('json', 'md', 'png')),
+    *(
+      f'{step}.{kind}'
+      for step in (20, 100)
+      for kind in ('json', 'md', 'png', 'html')
+    ),
     'overview.md',
     'curves.png',
   }

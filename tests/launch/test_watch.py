@@ -116,6 +116,11 @@ def test_neither_batch_nor_devices_nor_processes_change_a_figure(folder):
     table = job.of(4).table
   assert table['rows'] == 8
   assert _figures(table) == pytest.approx(wanted, rel=1e-6)
+  # Three more chunks of four frames, beside what the first stands still at.
+  curves = _tables(folder / 'model' / 'evaluations')[4]['curves']
+  for name in ('psnr', 'ms_ssim', 'still/ssim'):
+    assert len(curves[name]) == 12
+    assert table['curves'][name] == pytest.approx(curves[name], rel=1e-6)
 
 
 def test_what_has_a_table_is_not_looked_at_again(folder, capsys):

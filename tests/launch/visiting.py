@@ -29,6 +29,14 @@ _FLAGS = (
 _PATIENCE = 60_000  # milliseconds of a test for what must come
 # A refused request is said in the console too; the page has its own words.
 _REFUSED = 'Failed to load resource'
+# What is on the page at the end of any task, a reader of screens may meet.
+_NAMELESS = """
+new MutationObserver(() => {
+  for (const each of document.querySelectorAll('[role=img]')) {
+    if (!each.ariaLabel) console.error(`without a name: ${each.outerHTML}`);
+  }
+}).observe(document, {subtree: true, childList: true, attributes: true});
+"""
 _URLS = 'canvases => canvases.map(canvas => canvas.toDataURL())'
 
 
@@ -81,6 +89,7 @@ class Visit:
     self.errors = []
     self.page.on('console', self._hear)
     self.page.on('pageerror', lambda error: self.errors.append(str(error)))
+    self.page.add_init_script(_NAMELESS)
     self.page.goto(address)
     api.expect(self.button('Film')).to_be_enabled(timeout=_PATIENCE)
 

@@ -1,0 +1,1 @@
+"""Figures of finished stories, read off their films."""
