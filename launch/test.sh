@@ -21,10 +21,11 @@ check() {
 
 check lint "$python" -m ruff check .
 check format "$python" -m ruff format --check .
-# One process a core, no more than 8; a file's tests stay together, so that
-# what one of them compiled serves the others.
+# One process a core, no more than 8. Each begins with its part of the tests, a
+# file's together, so that what one of them compiled serves the others; who is
+# done takes over some of what another still has before it.
 check 'laws and tests' "$python" -m pytest \
-  --numprocesses auto --maxprocesses 8 --dist loadfile --durations 10 "$@"
+  --numprocesses auto --maxprocesses 8 --dist worksteal --durations 10 "$@"
 
 # On success pytest's own closing line is the last one.
 if ((${#failed[@]})); then

@@ -1,7 +1,11 @@
 """Eight devices on one CPU, and shapes checked at every call."""
 
+import atexit
+import gc
 from importlib import metadata
 import os
+import shutil
+import tempfile
 
 # No accelerator, and patience where few cores play many devices. Most programs
 # run once: XLA's passes for fast ones took six times as long as all the rest.
@@ -18,6 +22,14 @@ os.environ['XLA_FLAGS'] = ' '.join(
   ]
 )
 
+# What one process has compiled serves the others of this run, and the programs
+# that tests start; the next run begins anew.
+if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+  compiled = tempfile.mkdtemp(prefix='tv2tv-compiled-')
+  atexit.register(shutil.rmtree, compiled, ignore_errors=True)
+  os.environ['JAX_COMPILATION_CACHE_DIR'] = compiled
+  os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
+
 import hypothesis
 import jax
 import jaxtyping
@@ -29,6 +41,21 @@ jax.config.update('jax_num_cpu_devices', 8)
 # No test fails for being slow, nor for what another run has found.
 hypothesis.settings.register_profile('tests', deadline=None, database=None)
 hypothesis.settings.load_profile('tests')
+# What jax traces is a great many objects and hardly any garbage: to look for
+# it as often as Python does took a tenth of the time.
+gc.set_threshold(100_000, 20, 100)
+
+
+def pytest_collection_modifyitems(items):
+  """Files with slow tests come first: none is left when all else is done."""
+  slow = {item.path for item in items if item.get_closest_marker('slow')}
+  items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish():
+  """What has been imported stays: it need not be looked at again."""
+  gc.collect()
+  gc.freeze()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ diffusers' decodes latent by latent and keeps all frames. On a CPU.
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 
@@ -19,6 +18,7 @@ import jax
 import numpy as np
 import torch
 
+from tests import memory
 from tv2tv_jax.vae import stream as stream_lib
 from tv2tv_jax.vae import vae as vae_lib
 from tv2tv_jax.vae import wan
@@ -26,7 +26,7 @@ from tv2tv_jax.vae import wan
 
 def _held() -> int:
   """The most memory held so far, MiB."""
-  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+  return memory.peak() >> 20
 
 
 def _ours(width: int, latents: np.ndarray, piece: int) -> tuple[int, int]:

@@ -14,6 +14,7 @@ import sys
 
 from data_pipelines.sources import source
 from data_pipelines.sources import videos
+from tests import memory
 from tests.data_pipelines import counter
 from tests.data_pipelines import mutants
 
@@ -54,8 +55,7 @@ def main(folder: pathlib.Path, count: int) -> None:
       found.add('refused')
     outcomes.update(found)
     path.unlink()
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-  print(json.dumps({**outcomes, 'peak MiB': peak // 2**10}))
+  print(json.dumps({**outcomes, 'peak MiB': memory.peak() // 2**20}))
 
 
 if __name__ == '__main__':

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests import memory
 from tv2tv_jax import sharding
 from tv2tv_jax.nn import dense
 from tv2tv_jax.nn import stack
@@ -29,11 +30,11 @@ def run(workdir: pathlib.Path, grown: pathlib.Path) -> None:
   """
   jax.config.update('jax_num_cpu_devices', 2)
   with jax.set_mesh(sharding.make_mesh((1, 2))):
-    pathlib.Path('/proc/self/clear_refs').write_text('5')
-    before = _peak()
+    memory.forget()
+    before = memory.peak()
     config = loop.TrainConfig(steps=2, log_every=1, save_every=2)
     state = loop.train(_Model.born, _loss, _batches(), config, workdir)
-    grown.write_text(str(_peak() - before))
+    grown.write_text(str(memory.peak() - before))
     again = workdir.with_name('again')
     if again.exists():
       return
@@ -41,13 +42,6 @@ def run(workdir: pathlib.Path, grown: pathlib.Path) -> None:
       state = state._replace(step=state.step - 1, progress=state.progress / 2)
       feed = feed_lib.Feed(feed_lib.data(_batches()))
       checkpoints.save(state, feed, step=1)
-
-
-def _peak() -> int:
-  """The most memory that this process held since it was last reset, bytes."""
-  lines = pathlib.Path('/proc/self/status').read_text().splitlines()
-  line = next(line for line in lines if line.startswith('VmHWM'))
-  return int(line.split()[1]) * 1024
 
 
 def _batches() -> Iterator[np.ndarray]:

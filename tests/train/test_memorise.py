@@ -11,7 +11,7 @@ from tv2tv_jax.train import objective
 from tv2tv_jax.train import optimizer
 from tv2tv_jax.train import step as step_lib
 
-_STEPS = 600
+_STEPS = 400
 # Late times hide the noise: what is left of it near t = 1 no model can tell.
 _CONFIG = objective.ObjectiveConfig(
   drop_words=0.0, flip=0.0, time_mean=-1.0, time_deviation=1.0

@@ -47,6 +47,44 @@ def test_boxes_are_the_arrays_that_were_saved(tmp_path, mesh):
     np.testing.assert_array_equal(_bits(_read(array)), _bits(saved[name]))
 
 
+@pytest.mark.parametrize('shape', [(1, 1, 1), (2, 2, 2)])
+def test_what_orbax_writes_can_be_read_a_chunk_at_a_time(
+  tmp_path, monkeypatch, shape
+):
+  """However large an array, and whatever of it a device has."""
+  monkeypatch.setattr(bundle, '_CHUNK', 1 << 10)
+  rng = np.random.default_rng(0)
+  values = {
+    'layers.kernel': rng.normal(size=(6, 32, 24)).astype('f4'),
+    'table': rng.normal(size=(1000, 4)).astype('f4'),
+    'odd': rng.normal(size=(2, 7, 331)).astype('f4'),
+    'scale': rng.normal(size=31).astype('f4'),
+    'one': np.float32(3),
+  }
+  devices = jax.devices()[: math.prod(shape)]
+  mesh = sharding.make_mesh(shape, devices=devices)
+  with jax.set_mesh(mesh):
+    layouts = {'layers.kernel': sharding.spec(None, 'embed_in', 'mlp')}
+    saved = {
+      name: jax.device_put(
+        value,
+        jax.NamedSharding(
+          mesh, layouts.get(name, jax.sharding.PartitionSpec())
+        ),
+      )
+      for name, value in values.items()
+    }
+    contents = bundle.contents({'ema': saved}, data={})
+    bundle.write(tmp_path / '1', {'ema': saved}, contents)
+    read = bundle.read(tmp_path / '1', {'ema': saved}, contents)['ema']
+  for name, array in pieces.opened(tmp_path / '1' / 'ema').items():
+    boxes = [math.prod(b.stop - b.start for b in box) for box in array.boxes()]
+    assert sum(boxes) == values[name].size
+    assert max(boxes) * array.dtype.itemsize <= 1 << 10, name
+    np.testing.assert_array_equal(_read(array), values[name])
+    np.testing.assert_array_equal(read[name], values[name])
+
+
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'int8'])
 @pytest.mark.parametrize('shape', [(), (7,), (3, 5, 4), (2, 3, 40, 1000)])
 def test_digests_of_boxes_add_up(shape, dtype):

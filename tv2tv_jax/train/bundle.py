@@ -22,6 +22,10 @@ from orbax.checkpoint import v1 as ocp
 from tv2tv_jax.train import digest as digest_lib
 
 CONTENTS = 'contents'
+# Bytes of a chunk on disk, at most: what can be read alone of an array, also of
+# one that is stacked over all layers, gigabytes on one device. To cut an array
+# takes a copy of it, so that small ones stay whole.
+_CHUNK = 64 << 20
 # Bytes of a host that are read at a time, beside the arrays they are for.
 _READ = 1 << 30
 # Options of glibc's mallopt.
@@ -41,10 +45,11 @@ def context() -> ocp.Context:
   """How Orbax writes bundles.
 
   Arrays are not compressed: it saves little of them, and takes as much memory
-  again.
+  again. They are in chunks, of which a conversion reads one at a time.
   """
   writing = ocp.Context()
   writing.array.saving.use_compression = False
+  writing.array.saving.storage_options.chunk_byte_size = _CHUNK
   # What Grain would save of data goes on with as many processes only.
   registry = ocp.handlers.local_registry()
   registry.add(ocp.handlers.JsonHandler, checkpointable_name=CONTENTS)

@@ -49,7 +49,7 @@ class Piecewise(NamedTuple):
 
   def boxes(self) -> Iterator[Box]:
     """The chunks in which it is on disk: what is read or written at once."""
-    step = self.array.chunk_layout.write_chunk.shape
+    step = self.array.chunk_layout.write_chunk.shape or ()
     starts = (range(0, n, s) for n, s in zip(self.shape, step, strict=True))
     for begin in itertools.product(*starts):
       yield tuple(

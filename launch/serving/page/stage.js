@@ -43,7 +43,14 @@ function screen(story) {
   canvas.width = scale * model.size.width;
   canvas.height = scale * model.size.height;
   item.querySelector('.badge').textContent = story?.letter ?? '';
+  name(canvas, story);
   return item;
+}
+
+/** A canvas has its name from the moment it is on the page. */
+function name(canvas, story) {
+  canvas.setAttribute('aria-label', story
+    ? `Film of ${story.letter}: ${story.title}` : 'No film yet');
 }
 
 /** On stage or off it; where two are there, the older one makes room. */
@@ -144,9 +151,9 @@ function draw() {
   const chunk = chunkOf(frame);
   shown.forEach((story, n) => {
     const item = $('screens').children[n];
-    story.draw(item.querySelector('canvas'), frame);
-    item.querySelector('canvas').setAttribute(
-      'aria-label', `Film of ${story.letter}: ${story.title}`);
+    const canvas = item.querySelector('canvas');
+    story.draw(canvas, frame);
+    name(canvas, story);
     item.querySelector('.title').textContent = story.title;
     const word = story.ready > frame ? story.words[chunk] : null;
     const caption = item.querySelector('.caption');
