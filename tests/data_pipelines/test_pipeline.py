@@ -41,7 +41,7 @@ def test_clips_go_on_where_they_stopped(recording):
   one = stream()
   first = next(one)
   assert first['frames'].shape == (3, 5, 48, 64, 3)
-  assert first['controls'].shape == (3, 5, 7)
+  assert first['controls'].shape == (3, 5, 8)
   state = one.get_state()
   after = next(one)
   two = stream()

@@ -150,6 +150,7 @@ def test_a_stage_is_asked_to_end_as_this_one_is(tmp_path, monkeypatch):
   """SIGTERM reaches the program, which ends in its own way: not done."""
   program = tmp_path / 'launch' / 'slow.py'
   program.parent.mkdir()
+  (program.parent / '__init__.py').touch()
   program.write_text(
     'import signal, sys, time\n'
     'signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n'

@@ -188,9 +188,9 @@ def test_a_layout_without_words_takes_those_of_a_person(studio):
   client, _ = studio(layout='t2v')
   name = client.ask(seconds=2)
   told = client.ask(seconds=2, says=[{'time': 1, 'text': 'go'}])
+  plain = client.film(name)
   fork = client.fork(name, time=1, text='go')['id']
-  plain, *films = (client.film(each) for each in (name, told, fork))
-  for film in films:
+  for film in map(client.film, (told, fork)):
     assert [film[n] == plain[n] for n in range(4)] == [True] * 3 + [False]
 
 
