@@ -1,6 +1,7 @@
 """A comparison: its stages, what it asks, and what it makes of the answers."""
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from configs import doom_compare
 from data_pipelines.prepare import record
 from launch.comparing import course as course_lib
 from launch.comparing import pooled
+from launch.comparing import result
 from launch.comparing import scripts
 from launch.comparing import stages as stages_lib
 from tests.data_pipelines import tiny_source
@@ -214,6 +216,71 @@ def test_untold_twins_are_counted_where_there_are_some():
   ]
   assert pooled.count(trials) == (1, 2)
   assert pooled.untold(trials) == (1, 1)
+
+
+def _evaluated(course, kind, model, share):
+  """The report of a model's stories, as far as a comparison reads it."""
+  trials = [
+    {
+      **trial,
+      'seconds': 1.0 + 2.0 * (number % 2),
+      'moved': None,
+      'story': str(number),
+    }
+    for number, trial in enumerate(_trials((share,), starts=20))
+  ]
+  curves = {'curve': [1.0, 2.0], 'slope': 0.5}
+  report = {
+    'failed': [],
+    'obedience': {
+      'trials': trials,
+      'rows': [{'instruction': 'jump', 'ceiling': None}],
+    },
+    'frechet': {
+      'real': {'eyes': {'distance': 3.5, 'times': [{'distance': 4.5}]}}
+    },
+    'flicker': {'undone': 0.25},
+    'drift': {'seconds': [0.5, 1.5], 'statistics': {'contrast': curves}},
+    'wording': {'words a second': 2.0},
+    'reader': {'heads': {}},
+  }
+  place = course.evaluation(kind, model)
+  place.mkdir(parents=True)
+  (place / 'report.json').write_text(json.dumps(report))
+
+
+def test_what_there_is_becomes_a_page(tmp_path):
+  """Also when half of it is missing: a comparison takes hours."""
+  course = course_lib.Course(_config(seeds=(0, 1)), tmp_path)
+  kinds, shares = course.kinds(), {'tv2tv': 0.9, 'think2v': 0.5, 't2v': 0.1}
+  assert 'Nothing has been evaluated yet' in result.write(course, {})
+  for model in course.models()[:3]:
+    _evaluated(course, kinds['short'], model, shares[model.layout])
+  result.write(course, {'record': 60.0})
+  report = json.loads((tmp_path / 'report.json').read_text())
+  assert [*report['lengths']] == ['short'] and not report['growth']
+  for model in course.models()[3:]:
+    _evaluated(course, kinds['short'], model, shares[model.layout])
+  for model in course.models():
+    _evaluated(course, kinds['long'], model, shares[model.layout] / 2)
+  text = result.write(course, {'record': 60.0})
+  report = json.loads((tmp_path / 'report.json').read_text())
+  short = report['lengths']['short']
+  found = {name: each['obeyed'] for name, each in short['layouts'].items()}
+  assert {
+    name: each['trials'] for name, each in found.items()
+  } == dict.fromkeys(shares, 160)
+  for name, share in shares.items():
+    assert found[name]['share'] == pytest.approx(share, abs=0.1)
+  assert short['leads']['think2v']['intervals_apart']
+  assert short['layouts']['t2v']['figures']['undone'] == [0.25, 0.25]
+  assert report['growth']['think2v']['value'] < 0, 'half the lead'
+  assert 'tv2tv over think2v: +' in text
+  assert text.splitlines()[-1] == f'page: {tmp_path / "index.html"}'
+  page = (tmp_path / 'index.html').read_text()
+  assert page.count('<polyline') == 12
+  assert result.write(course, {'record': 60.0}) == text
+  assert (tmp_path / 'index.html').read_text() == page
 
 
 def test_the_program_names_its_commands(tmp_path):
