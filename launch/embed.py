@@ -22,12 +22,12 @@ def picture(frame: np.ndarray) -> str:
   """A frame uint8 [Y, X, 3], at its own size."""
   buffer = io.BytesIO()
   Image.fromarray(frame).save(buffer, 'webp', quality=_QUALITY, method=4)
-  return _uri('image/webp', buffer.getvalue())
+  return uri('image/webp', buffer.getvalue())
 
 
 def video(frames: np.ndarray, rate: float, scale: int = 5) -> str:
   """Frames uint8 [T, Y, X, 3] as H.264, enlarged smoothly."""
-  return _uri('video/mp4', mp4(frames, rate, scale))
+  return uri('video/mp4', mp4(frames, rate, scale))
 
 
 def mp4(frames: np.ndarray, rate: float, scale: int = 5) -> bytes:
@@ -50,5 +50,6 @@ def mp4(frames: np.ndarray, rate: float, scale: int = 5) -> bytes:
   return buffer.getvalue()
 
 
-def _uri(kind: str, data: bytes) -> str:
+def uri(kind: str, data: bytes) -> str:
+  """Bytes of a media type as a data URI."""
   return f'data:{kind};base64,{base64.b64encode(data).decode()}'

@@ -1,6 +1,5 @@
 """The page of a comparison: one file with figures, curves and films."""
 
-import base64
 from collections.abc import Iterator, Mapping
 import pathlib
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from launch.comparing import course as course_lib
 from launch.comparing import scripts
 from launch.comparing import tables
 from launch.evaluation.told import films
+from launch.evaluation.told import table as told_table
 
 _BEFORE, _AFTER = 2, 6  # chunks of a strip before and from the instruction on
 _SPREAD = 12  # pictures of a long story
@@ -44,7 +44,7 @@ def render(course: course_lib.Course, report: Mapping[str, Any]) -> str:
   return template.render(
     report=report,
     points=tables.points,
-    number=tables.number,
+    number=told_table.number,
     curves=list(_curves(course, report)),
     groups=list(_groups(course)),
     size=(charts.WIDTH, charts.HEIGHT),
@@ -128,7 +128,7 @@ def _shown(place: pathlib.Path, layout: str) -> dict[str, Any]:
   ]
   return {
     'layout': layout,
-    'video': f'data:video/mp4;base64,{base64.b64encode(data).decode()}',
+    'video': embed.uri('video/mp4', data),
     'poster': embed.picture(frames[0]),
     'cells': cells,
     'words': ' · '.join(dict.fromkeys(words)),

@@ -63,7 +63,7 @@ def gathered(
   }
 
 
-def pooled_trials(
+def _trials(
   reports: Mapping[course_lib.Model, Any], layout: str
 ) -> list[pooled.Trial]:
   """The trials of a layout's models, all seeds together."""
@@ -97,7 +97,7 @@ def _length(
   for layout in course.config.layouts:
     own = {m: report for m, report in reports.items() if m.layout == layout}
     if own:
-      layouts[layout] = _layout(own, pooled_trials(own, layout))
+      layouts[layout] = _layout(own, _trials(own, layout))
   some = next(iter(reports.values()))
   return {
     'seconds': kind.films.seconds,
@@ -183,9 +183,9 @@ def _leads(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
   """How much more the first layout obeys than each of the others."""
   first, *others = course.config.layouts
-  ours = pooled_trials(reports, first)
+  ours = _trials(reports, first)
   for other in others:
-    theirs = pooled_trials(reports, other)
+    theirs = _trials(reports, other)
     if ours and theirs:
       lead = pooled.difference(ours, theirs)._asdict()
       low, high = (pooled.count(some).interval for some in (ours, theirs))
@@ -202,7 +202,7 @@ def _growth(
   first, *others = course.config.layouts
   for other in others:
     short, long = (
-      tuple(pooled_trials(reports[length], name) for name in (first, other))
+      tuple(_trials(reports[length], name) for name in (first, other))
       for length in ('short', 'long')
     )
     if all((*short, *long)):
@@ -241,7 +241,7 @@ def _variants(course: course_lib.Course) -> Iterator[dict[str, Any]]:
         'flags': ' '.join(kind.flags) or 'as configured',
         'layouts': {
           model.layout: _layout(
-            {model: report}, pooled_trials({model: report}, model.layout)
+            {model: report}, _trials({model: report}, model.layout)
           )
           for model, report in reports.items()
         },

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from launch import charts
 from launch import page
+from launch.evaluation.told import table as told_table
 
 Report = Mapping[str, Any]
 
@@ -19,13 +19,13 @@ def markdown(report: Report) -> str:
     lines += [
       f'## Stories of {length["seconds"]:g} s ({name})',
       '',
-      *_table(['told', *layouts, 'real film'], _words(report, length)),
+      *told_table.grid(['told', *layouts, 'real film'], _words(report, length)),
       '',
-      *_table(['told at, s', *layouts], _times(layouts)),
+      *told_table.grid(['told at, s', *layouts], _times(layouts)),
       '',
       *(lead(report, other, each) for other, each in length['leads'].items()),
       '',
-      *_table(['a model each seed', *layouts], _figures(layouts)),
+      *told_table.grid(['a model each seed', *layouts], _figures(layouts)),
       '',
     ]
   for other, each in report['growth'].items():
@@ -35,9 +35,10 @@ def markdown(report: Report) -> str:
     ]
   if len(report['variants']) > 1:
     layouts = [*report['variants'][0]['layouts']]
+    rows = _variants(report, layouts)
     lines += ['## Filmed otherwise', '']
-    lines += [*_table(['flags', *layouts], _variants(report, layouts)), '']
-  lines += ['## Models', '', *_table(*_models(report)), '']
+    lines += [*told_table.grid(['flags', *layouts], rows), '']
+  lines += ['## Models', '', *told_table.grid(*_models(report)), '']
   spent = sum(report['seconds'].values())
   machine = report['machine']
   lines.append(
@@ -74,12 +75,6 @@ def share(count: Mapping[str, Any] | None) -> str:
   )
 
 
-def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> list[str]:
-  """A table in Markdown."""
-  lines = ['| ' + ' | '.join(head) + ' |', '|---' * len(head) + '|']
-  return lines + ['| ' + ' | '.join(row) + ' |' for row in rows]
-
-
 def _words(report: Report, length: Report) -> Iterator[list[str]]:
   """Obedience by instruction, of all, and what happens untold."""
   layouts = length['layouts'].values()
@@ -111,15 +106,12 @@ def _figures(layouts: Report) -> Iterator[list[str]]:
     yield [
       name,
       *(
-        '; '.join(number(value) for value in each['figures'].get(name, []))
+        '; '.join(
+          told_table.number(value) for value in each['figures'].get(name, [])
+        )
         for each in layouts.values()
       ),
     ]
-
-
-def number(value: float | None) -> str:
-  """A figure in about three digits."""
-  return '-' if value is None else charts.brief(value)
 
 
 def _variants(report: Report, layouts: Sequence[str]) -> Iterator[list[str]]:
@@ -137,7 +129,7 @@ def _models(report: Report) -> tuple[list[str], Iterator[list[str]]]:
   names = ['model', 'steps', 'parameters', 'held_out/video', 'held_out/text']
   rows = (
     [
-      number(model[name])
+      told_table.number(model[name])
       if isinstance(model.get(name), float)
       else f'{model.get(name, "-"):,}'
       if isinstance(model.get(name), int)

@@ -1,11 +1,11 @@
 """The table of a checkpoint as a page, one file that needs no other."""
 
-import base64
 from collections.abc import Iterator, Mapping
 import pathlib
 from typing import Any
 
 from launch import charts
+from launch import embed
 from launch import page as page_lib
 
 _NEXT = {
@@ -31,7 +31,7 @@ def render(table: Mapping[str, Any], picture: bytes | None) -> str:
   }
   sheet = None
   if picture:
-    sheet = f'data:image/png;base64,{base64.b64encode(picture).decode()}'
+    sheet = embed.uri('image/png', picture)
   environment = page_lib.environment(pathlib.Path(__file__).parent)
   environment.filters['figure'] = lambda value: (
     '-' if value is None else f'{value:.4g}'

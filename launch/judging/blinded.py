@@ -9,7 +9,6 @@ itself. Films have numbers, drawn at random, and stand in their order wherever
 there is an order: on the page, on disk, in time.
 """
 
-import base64
 from collections.abc import Iterator
 import dataclasses
 import hashlib
@@ -24,6 +23,7 @@ from PIL import Image
 import tqdm
 
 from data_pipelines import film as film_lib
+from launch import embed
 from launch import films
 from launch.judging import key as key_lib
 from launch.judging import pairs as pairs_lib
@@ -102,7 +102,10 @@ def write(
     data['page'] = hashlib.sha256(digest + plain).hexdigest()[:12]
     size = sum(path.stat().st_size for path in place.iterdir())
     if size * 4 // 3 <= settings.most:
-      data['films'] = {path.stem: _uri(path) for path in place.iterdir()}
+      data['films'] = {
+        path.stem: embed.uri('video/mp4', path.read_bytes())
+        for path in place.iterdir()
+      }
       shutil.rmtree(place)
     text = render.page(data)
     workdir_lib.write_whole(partial / _PAGE / _INDEX, text)
@@ -217,10 +220,6 @@ def _data(drawn: dict[str, _Drawn], settings: Settings) -> dict[str, Any]:
       for name in each.films
     },
   }
-
-
-def _uri(path: pathlib.Path) -> str:
-  return f'data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode()}'
 
 
 def _key(

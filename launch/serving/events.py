@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from fastapi import responses
 from starlette import types
 
-from launch.serving import pictures
+from launch import embed
 from launch.serving import schema
 from launch.serving import story as story_lib
 
@@ -46,7 +46,7 @@ async def _lines(story: story_lib.Story, after: int) -> AsyncIterator[str]:
     number, event = numbered
     data = event.data
     if isinstance(data, schema.Filmed):
-      strip = pictures.uri('image/webp', event.strip)
+      strip = embed.uri('image/webp', event.strip)
       data = data.model_copy(update={'strip': strip})
     text = data.model_dump_json()
     yield f'id: {number}\nevent: {event.name}\ndata: {text}\n\n'

@@ -73,8 +73,3 @@ def png(frame: UInt8[np.ndarray, 'Y X 3']) -> bytes:
   buffer = io.BytesIO()
   Image.fromarray(frame).save(buffer, 'png')
   return buffer.getvalue()
-
-
-def uri(kind: str, data: bytes) -> str:
-  """Data as a page takes it, without another request."""
-  return f'data:{kind};base64,{base64.b64encode(data).decode()}'

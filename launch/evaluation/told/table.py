@@ -1,6 +1,6 @@
 """The report of a folder of stories in words and tables, for a terminal."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from launch import charts
@@ -74,8 +74,8 @@ def number(value: float | None) -> str:
   return '-' if value is None else charts.brief(value)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-  """A table in Markdown."""
+def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+  """The lines of a table in Markdown."""
   lines = ['| ' + ' | '.join(head) + ' |', '|---' * len(head) + '|']
   return lines + ['| ' + ' | '.join(row) + ' |' for row in rows]
 
@@ -88,13 +88,13 @@ def _obedience(report: Report) -> Iterator[str]:
     [row['instruction'], *(share(row.get(name)) for name in COUNTS.values())]
     for row in found['rows']
   ]
-  yield from _table(['told', *COUNTS], rows)
+  yield from grid(['told', *COUNTS], rows)
   yield ''
   rows = [
     [span(row), share(row['obeyed']), share(row['twins'])]
     for row in found['times']
   ]
-  yield from _table(['told at', 'obeyed', 'told nothing'], rows)
+  yield from grid(['told at', 'obeyed', 'told nothing'], rows)
   for name, why in (
     ('unread', 'no control of the reader'),
     ('unfilmed', 'the story ended before'),
@@ -125,7 +125,7 @@ def _distances(report: Report) -> Iterator[str]:
   ]
   if rows:
     head = ['features', 'distance', '95 %, without bias', 'real to real']
-    yield from _table([*head, 'samples', 'over time'], rows)
+    yield from grid([*head, 'samples', 'over time'], rows)
     yield from ('', warning(report)) if warning(report) else ()
 
 
@@ -186,21 +186,21 @@ def _likeness(report: Report) -> Iterator[str]:
       [name, number(each['mean']), number(each['curve'][-1])]
       for name, each in found.items()
     ]
-    yield from _table(['figure', 'mean', 'last frame'], rows)
+    yield from grid(['figure', 'mean', 'last frame'], rows)
 
 
 def _temporal(report: Report) -> Iterator[str]:
   if 'drift' in report:
     head = ['of a frame', 'mean', 'change a minute', 'real', 'change']
-    yield from _table(head, [*statistics(report)])
+    yield from grid(head, [*statistics(report)])
     yield ''
-    yield from _table(['from frame to frame', 'mean', 'real'], [*steps(report)])
+    yield from grid(['from frame to frame', 'mean', 'real'], [*steps(report)])
 
 
 def _words(report: Report) -> Iterator[str]:
   if 'wording' in report:
     rows = [[name, number(value)] for name, value in report['wording'].items()]
-    yield from _table(['figure', 'value'], rows)
+    yield from grid(['figure', 'value'], rows)
 
 
 def _reader(report: Report) -> Iterator[str]:
@@ -211,7 +211,7 @@ def _reader(report: Report) -> Iterator[str]:
       [name, *(f'{100 * head[kind]["accuracy"]:.1f} %' for kind in kinds)]
       for name, head in found['heads'].items()
     ]
-    yield from _table(['control', *kinds], rows)
+    yield from grid(['control', *kinds], rows)
     yield from ('', f'On {found["chunks"]} chunks of real film held out.')
 
 
