@@ -9,22 +9,22 @@ from tv2tv_jax.interleave import story as story_lib
 class Films:
   """Stories that every model is asked for.
 
-  From each start there is one that is told nothing and, for each instruction,
-  one per text of `told_at`.
+  From each start there is one that is told nothing and, for each text of
+  `told_at`, one for each instruction; where the text has several times, one
+  alone, which is told the instructions in turn. From start to start another one
+  is the first.
 
   Attributes:
     starts: held-out takes whose first frame a story begins with, spread over
       the split, not chosen by look; each has a seed of its own. 0: no stories.
     seconds: length of a story.
-    told_at: seconds at which a story is told its instruction; several, with
-      commas between, where it is told it again and again.
-    hold: seconds for which it is restated.
+    told_at: seconds at which a story is told an instruction; with commas
+      between, where it is told more than one.
   """
 
   starts: int
   seconds: float
   told_at: tuple[str, ...]
-  hold: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,7 @@ class Comparison:
     layouts: that are compared; the first one with each of the others.
     seeds: of training: a model of each layout per seed.
     instructions: what stories are told.
+    holds: seconds for which each of them is restated: one each.
     short: stories of a few seconds.
     long: stories that outlast a window many times over.
     variants: flags of `launch.generate` under which the first seed's short
@@ -58,6 +59,7 @@ class Comparison:
   layouts: tuple[story_lib.Layout, ...]
   seeds: tuple[int, ...]
   instructions: tuple[str, ...]
+  holds: tuple[float, ...]
   short: Films
   long: Films
   variants: tuple[str, ...]

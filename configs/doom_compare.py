@@ -28,6 +28,8 @@ _INSTRUCTIONS = (
   'turn right',
   'jump',
 )
+_HOLDS = (1.0, 1.0, 1.0, 1.0, 0.5)  # A jump is two chunks in the air.
+_LONG = '1,3,' + ','.join(map(str, range(8, 64, 4)))
 _LAPTOP = comparison.Comparison(
   record=('--source=vizdoom', '--minutes=60', '--seed=0', '--players=hopper'),
   vae='launch/released/doom/vae',
@@ -42,8 +44,9 @@ _LAPTOP = comparison.Comparison(
   layouts=('tv2tv', 'think2v', 't2v'),
   seeds=(0, 1),
   instructions=_INSTRUCTIONS,
+  holds=_HOLDS,
   short=comparison.Films(starts=16, seconds=6.0, told_at=('1', '3')),
-  long=comparison.Films(starts=4, seconds=64.0, told_at=('1,3,16,32,48,60',)),
+  long=comparison.Films(starts=8, seconds=64.0, told_at=(_LONG,)),
   variants=(),
 )
 

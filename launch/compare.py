@@ -70,9 +70,7 @@ def _ask(course: course_lib.Course) -> None:
   for kind in course.kinds().values():
     path = course.prompts(kind)
     if not path.exists():
-      asked = scripts.lines(
-        kind.films, course.config.instructions, str(course.records)
-      )
+      asked = scripts.lines(course.config, kind.films, str(course.records))
       scripts.write(path, asked)
 
 

@@ -3,7 +3,8 @@
 It plays in stretches: one set of controls held for a multiple of four frames,
 so that a clip that starts on this grid has controls that change only between
 chunks of the video tokenizer. It leaves walls alone: near one it prefers to
-turn or to back off, and it turns when it pushes forward without moving.
+turn or to back off, and it turns when it pushes forward without moving. It
+holds jump while it is in the air and no longer, so that who jumps is seen to.
 
 Lengths and weights are a choice, see DECISIONS.md.
 """
@@ -15,6 +16,8 @@ import numpy as np
 GRID = 4  # frames of one decision, and of one chunk
 _LENGTHS = (4, 8, 12, 16, 20, 24, 32)  # frames
 _LENGTH_WEIGHTS = (0.06, 0.27, 0.25, 0.20, 0.10, 0.07, 0.05)
+# Frames in the air. The game takes no other jump within 12 of the last one.
+_JUMP = 8
 
 
 class Controls(NamedTuple):
@@ -100,7 +103,7 @@ STYLES = {
   'gunner': Style(run=0.6, attack=4.0),
   'dodger': Style(back=3.0, strafe=5.0),
   'looker': Style(turn=4.0, run=0.6, attack=0.5),
-  'hopper': Style(jump=1.0),
+  'hopper': Style(back=2.0, jump=1.0),
 }
 
 
@@ -118,7 +121,7 @@ class Player:
     stuck = pushing and sight.speed < 0.3
     limit = 0.65 if self._held.attack else 0.75
     blocked = sight.wall > limit and (self._held.move > 0 or self._held.attack)
-    if self._left <= 0 or stuck or blocked:
+    if self._left <= 0 or ((stuck or blocked) and not self._held.jump):
       self._begin_stretch(sight, stuck)
     self._left -= 1
     return self._held
@@ -137,12 +140,12 @@ class Player:
     length = self._rng.choice(_LENGTHS, p=_LENGTH_WEIGHTS)
     if stuck or sight.wall > 0.75:  # face something else before going on
       length = max(length, 12) if self._held.turn else min(length, 12)
-    if self._held.jump:  # Two chunks in the air.
-      length = max(length, 2 * GRID)
+    if self._held.jump:
+      length = _JUMP
     self._left = int(length) // GRID
 
   def _liking(self, controls: Controls, sight: Sight, stuck: bool) -> float:
-    if controls == self._held:
+    if controls == self._held or (controls.jump and self._held.jump):
       return 0.0
     if stuck and controls[1:3] == self._held[1:3]:
       return 0.0

@@ -81,7 +81,8 @@ class Course(NamedTuple):
     for length in ('short', 'long'):
       films = getattr(self.config, length)
       if films.starts:
-        asked = (films, self.config.instructions, self.config.record)
+        config = self.config
+        asked = (films, config.instructions, config.holds, config.record)
         digest = hashlib.sha256(repr(asked).encode()).hexdigest()[:8]
         found[length] = Kind(length, f'{length}-{digest}', films)
     return found

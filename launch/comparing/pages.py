@@ -1,6 +1,7 @@
 """The page of a comparison: one file with figures, curves and films."""
 
 from collections.abc import Iterator, Mapping
+import dataclasses
 import pathlib
 from typing import Any, NamedTuple
 
@@ -83,12 +84,8 @@ def _groups(course: course_lib.Course) -> Iterator[dict[str, Any]]:
   It is the first one, not one that was chosen by look.
   """
   for kind in course.kinds().values():
-    first = kind.films.told_at[0].replace(',', '-')
-    told = ['-'.join(word.split()) for word in course.config.instructions]
-    names = [f'{name}-at-{first}' for name in told]
-    if kind.length == 'long':  # A film takes room: one that is told, one not.
-      names = names[:1]
-    for name in (*names, scripts.NOTHING):
+    first = dataclasses.replace(kind.films, told_at=kind.films.told_at[:1])
+    for name in scripts.of_start(course.config, first, 0):
       shown = []
       for model in course.models()[: len(course.config.layouts)]:
         place = course.stories(kind, model) / f'start00-{name}'

@@ -1,6 +1,7 @@
 """What every model is asked for: the same stories, line by line."""
 
 from collections.abc import Sequence
+import itertools
 import json
 import pathlib
 from typing import Any
@@ -12,20 +13,26 @@ from data_pipelines import records
 from tv2tv_jax.train import workdir as workdir_lib
 
 NOTHING = 'nothing'  # Told nothing.
+IN_TURN = 'in-turn'  # Told every instruction, one after another.
+
+Say = tuple[
+  float, str, float
+]  # seconds, words, and seconds for which they hold
 
 
 def lines(
-  films: comparison.Films, instructions: Sequence[str], path: str
+  config: comparison.Comparison, films: comparison.Films, path: str
 ) -> list[dict[str, Any]]:
   """The stories of a file of prompts (`launch/stories/prompts.py`).
 
   Args:
+    config: what stories are told.
     films: which there are.
-    instructions: what they are told.
     path: the dataset whose test split has their starts.
 
   Raises:
-    ValueError: fewer held-out takes than starts, or times that are none.
+    ValueError: fewer held-out takes than starts, times that are none, or not a
+      hold for each instruction.
   """
   takes = records.Takes(path, 'test')
   if len(takes) < films.starts:
@@ -42,18 +49,37 @@ def lines(
       'seed': seed,
       'seconds': films.seconds,
     }
-    found.append({'id': f'start{seed:02d}-{NOTHING}', **shared})
-    for times in films.told_at:
-      for word in instructions:
-        name = '-'.join(word.split())
-        label = times.replace(',', '-')
-        found.append(
-          {
-            'id': f'start{seed:02d}-{name}-at-{label}',
-            **shared,
-            'says': [[time, word, films.hold] for time in _times(times)],
-          }
-        )
+    for name, says in of_start(config, films, seed).items():
+      line = {'id': f'start{seed:02d}-{name}', **shared}
+      found.append(line | ({'says': says} if says else {}))
+  return found
+
+
+def of_start(
+  config: comparison.Comparison, films: comparison.Films, start: int
+) -> dict[str, list[Say]]:
+  """What the stories from a start are told, by their names.
+
+  Raises:
+    ValueError: as `lines`.
+  """
+  words, holds = config.instructions, config.holds
+  if len(words) != len(holds):
+    raise ValueError(
+      f'config: {len(words)} instructions, {len(holds)} holds: give one each'
+    )
+  told = list(zip(words, holds, strict=True))
+  found: dict[str, list[Say]] = {NOTHING: []}
+  for text in films.told_at:
+    times, label = _times(text), text.replace(',', '-')
+    if len(times) > 1:
+      turns = itertools.islice(itertools.cycle(told), start % len(told), None)
+      says = [(at, *each) for at, each in zip(times, turns, strict=False)]
+      found[f'{IN_TURN}-at-{label}'] = says
+      continue
+    for word, hold in told:
+      name = '-'.join(word.split())
+      found[f'{name}-at-{label}'] = [(times[0], word, hold)]
   return found
 
 

@@ -136,5 +136,8 @@ def test_who_jumps_leaves_the_ground():
   held, height = np.concatenate(held), np.concatenate(height)
   begins = held & ~np.concatenate([[False], held[:-1]])
   assert begins.sum() > 3
-  assert (height[begins] > 5).mean() > 0.8, 'it jumps when it is told to'
+  assert (height[begins] > 5).mean() > 0.95, 'it jumps when it is told to'
   assert (height[~held] < 5).mean() > 0.95, 'and only then'
+  changes = np.flatnonzero(np.diff(held)) + 1
+  lengths = np.diff(changes)[0 if begins[changes[0]] else 1 :: 2]
+  assert set(lengths) == {8}, 'and holds the key while it is in the air'

@@ -84,28 +84,34 @@ def test_stories_are_asked_with_their_twins(tmp_path):
   records, desk = tmp_path / 'records', tmp_path / 'desk'
   desk.mkdir()
   record.record(tiny_source.Tiny(desk=str(desk)), records, processes=1)
-  films = comparison.Films(
-    starts=1, seconds=6.0, told_at=('1', '1,3'), hold=0.5
-  )
-  lines = scripts.lines(films, ('turn left', 'jump'), str(records))
+  films = comparison.Films(starts=1, seconds=6.0, told_at=('1', '1,3,5'))
+  config = _config(instructions=('turn left', 'jump'), holds=(1.0, 0.5))
+  lines = scripts.lines(config, films, str(records))
   told = {line['id']: line.get('says') for line in lines}
   assert told == {
     'start00-nothing': None,
-    'start00-turn-left-at-1': [[1.0, 'turn left', 0.5]],
-    'start00-jump-at-1': [[1.0, 'jump', 0.5]],
-    'start00-turn-left-at-1-3': [
-      [1.0, 'turn left', 0.5],
-      [3.0, 'turn left', 0.5],
+    'start00-turn-left-at-1': [(1.0, 'turn left', 1.0)],
+    'start00-jump-at-1': [(1.0, 'jump', 0.5)],
+    'start00-in-turn-at-1-3-5': [
+      (1.0, 'turn left', 1.0),
+      (3.0, 'jump', 0.5),
+      (5.0, 'turn left', 1.0),
     ],
-    'start00-jump-at-1-3': [[1.0, 'jump', 0.5], [3.0, 'jump', 0.5]],
   }
+  (turns,) = list(scripts.of_start(config, films, 1).values())[-1:]
+  assert [word for _, word, _ in turns] == ['jump', 'turn left', 'jump']
   shared = {(line['start'], line['seed'], line['prompt']) for line in lines}
   assert len(shared) == 1
   with pytest.raises(ValueError, match='1000 starts are asked for'):
-    scripts.lines(dataclasses.replace(films, starts=1000), (), str(records))
+    many = dataclasses.replace(films, starts=1000)
+    scripts.lines(config, many, str(records))
   with pytest.raises(ValueError, match="told_at has 'soon'"):
     late = dataclasses.replace(films, told_at=('soon',))
-    scripts.lines(late, ('jump',), str(records))
+    scripts.lines(config, late, str(records))
+  with pytest.raises(ValueError, match='2 instructions, 1 holds'):
+    scripts.lines(
+      dataclasses.replace(config, holds=(1.0,)), films, str(records)
+    )
 
 
 def _stage(folder, name='train/a', module='sheet', proof='.'):
