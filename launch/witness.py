@@ -1,6 +1,7 @@
 """The witnesses of obedience: trained, tested on real film, and questioned."""
 
 from collections.abc import Mapping, Sequence
+import math
 import pathlib
 from typing import Any, NamedTuple
 
@@ -118,11 +119,17 @@ def tested(
   for kind, frames in (('real', film.frames), ('copies', film.copies)):
     if frames is None:
       continue
-    confusion = controls.confusion(_beliefs(model, frames), truth)
-    for name, head in heads.items():
-      counts = confusion[name]
-      accuracy = controls.accuracy(counts)
-      head[kind] = {'accuracy': accuracy, 'counts': counts.tolist()}
+    beliefs = _beliefs(model, frames)
+    confusion = controls.confusion(beliefs, truth)
+    for place, head in enumerate(controls.HEADS):
+      if head.name in heads:
+        counts = confusion[head.name]
+        said = controls.calibration(beliefs[head.name], truth[:, place])
+        heads[head.name][kind] = {
+          'accuracy': controls.accuracy(counts),
+          'calibration_error': said.error,
+          'counts': counts.tolist(),
+        }
   return {'chunks': len(truth), 'heads': heads}
 
 
@@ -140,17 +147,20 @@ def seen(
 
 
 class Real(NamedTuple):
-  """Windows of real film in which an instruction held, and of moving forward.
+  """Windows of real film in which an instruction held, and others.
 
   Attributes:
     chunks: of a window.
     told: what was seen while it held.
     forward: what was seen while the player moved forward, and did not attack.
+    free: what the inverse dynamics model saw while it did not hold in any
+      chunk.
   """
 
   chunks: int
   told: obedience.Window
   forward: obedience.Window
+  free: obedience.Beliefs
 
 
 def real_windows(
@@ -165,6 +175,10 @@ def real_windows(
   which are harder to read.
   """
   truth = controls.answers(film.held, film.names, model.config.chunk_frames)
+  beliefs = {
+    name: each.reshape(*truth.shape[:2], -1)
+    for name, each in _beliefs(model, film.frames).items()
+  }
 
   def windows(word, length, without=''):
     return [
@@ -172,6 +186,19 @@ def real_windows(
       for take, answers in enumerate(truth)
       for start in obedience.steady_windows(answers, length, word, without)
     ]
+
+  def free(word, length):
+    places = [
+      (take, int(start) + np.arange(length))
+      for take, answers in enumerate(truth)
+      for start in obedience.free_windows(answers, length, word)
+    ]
+    return {
+      name: np.array([each[place] for place in places]).reshape(
+        len(places), length, each.shape[-1]
+      )
+      for name, each in beliefs.items()
+    }
 
   found = {}
   for word in words:
@@ -183,6 +210,7 @@ def real_windows(
       length,
       _seen_at(model, film, windows(word, length), length),
       _seen_at(model, film, forward, length),
+      free(word, length),
     )
   return found
 
@@ -264,6 +292,25 @@ def entry(count: intervals.Count | None) -> dict[str, Any] | None:
   }
 
 
+def corrected(row: Mapping[str, Any]) -> dict[str, float | None] | None:
+  """The share of a row that obeyed, without what the reader gets wrong.
+
+  Args:
+    row: of a table, with `obeyed` and what `ceiling` says.
+
+  Returns:
+    As `intervals.corrected`; None where that cannot be said.
+  """
+  entries = [row.get(k) for k in ('obeyed', 'ceiling', 'ceiling_free')]
+  if not all(entries):
+    return None
+  read, held, free = (
+    intervals.Count(each['hits'], each['trials']) for each in entries
+  )
+  found = intervals.corrected(read, held, free.missed)
+  return None if math.isnan(found.share) else found._asdict()
+
+
 def _turns(rows: list[dict[str, Any]]) -> dict[str, Any]:
   """Left and right together, by motion."""
   total = {}
@@ -275,7 +322,11 @@ def _turns(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def ceiling(word: str, real: Real) -> dict[str, Any]:
-  """The verdict on real film; told apart from as many other windows."""
+  """The verdict on real film; told apart from as many other windows.
+
+  `ceiling_free` is of windows in which the word did not hold: how many of them
+  are read as if it did.
+  """
   count = min(len(real.told.travel), len(real.forward.travel))
 
   def first(window):
@@ -284,11 +335,13 @@ def ceiling(word: str, real: Real) -> dict[str, Any]:
 
   whole = obedience.judged(word, real.told)
   pairs = obedience.judged(word, first(real.told), first(real.forward))
+  free = intervals.counted(obedience.obeys(real.free, word))
   return {
     'ceiling': entry(whole.obeyed),
     'ceiling_chunks': real.chunks,
     'ceiling_moved': entry(whole.moved),
     'ceiling_apart': entry(pairs.apart),
+    'ceiling_free': entry(free),
   }
 
 

@@ -10,6 +10,7 @@ from launch import embed
 from launch import page
 from launch import story_folder
 from launch.comparing import course as course_lib
+from launch.comparing import distances
 from launch.comparing import scripts
 from launch.comparing import tables
 from launch.evaluation.told import films
@@ -45,6 +46,8 @@ def render(course: course_lib.Course, report: Mapping[str, Any]) -> str:
   return template.render(
     report=report,
     points=tables.points,
+    corrected=told_table.corrected,
+    farther=distances.describe,
     number=told_table.number,
     curves=list(_curves(course, report)),
     groups=list(_groups(course)),
@@ -64,7 +67,7 @@ def _curves(
       'second',
       {
         layout: [
-          (row['seconds'], 100 * row['obeyed']['share'])
+          ((row['from'] + row['to']) / 2, 100 * row['obeyed']['share'])
           for row in each['times']
         ]
         for layout, each in length['layouts'].items()

@@ -1,5 +1,6 @@
 """What a comparison found: a report, a table, and a page of what there is."""
 
+import bisect
 from collections.abc import Iterator, Mapping, Sequence
 import json
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 from launch import figures
 from launch import witness
 from launch.comparing import course as course_lib
+from launch.comparing import distances
 from launch.comparing import pages
 from launch.comparing import pooled
 from launch.comparing import tables
+from launch.evaluation.told import trials as trials_lib
 from tv2tv_jax.evaluate import intervals
 from tv2tv_jax.train import metrics
 from tv2tv_jax.train import workdir as workdir_lib
@@ -99,16 +102,17 @@ def _length(
     if own:
       layouts[layout] = _layout(own, _trials(own, layout))
   some = next(iter(reports.values()))
+  ceilings = {row['instruction']: row for row in some['obedience']['rows']}
+  for each in layouts.values():
+    for word, counts in each['words'].items():
+      counts['corrected'] = witness.corrected(ceilings.get(word, {}) | counts)
   return {
     'seconds': kind.films.seconds,
     'starts': kind.films.starts,
     'told_at': list(kind.films.told_at),
     'layouts': layouts,
-    'leads': dict(_leads(course, reports)),
-    'ceilings': {
-      row['instruction']: row.get('ceiling')
-      for row in some['obedience']['rows']
-    },
+    'leads': dict(_leads(course, kind, reports)),
+    'ceilings': {word: row.get('ceiling') for word, row in ceilings.items()},
     'reader': some['reader'],
   }
 
@@ -125,7 +129,7 @@ def _layout(
     }
 
   words = pooled.grouped(trials, lambda trial: trial['word'])
-  times = pooled.grouped(trials, lambda trial: trial['seconds'])
+  times = pooled.grouped(trials, _time)
   models = pooled.grouped(trials, lambda trial: trial['model'])
   turns = [trial for trial in trials if trial['moved'] is not None]
   return {
@@ -134,12 +138,22 @@ def _layout(
       intervals.Count(sum(t['moved'] for t in turns), len(turns))
     ),
     'words': {word: counted(some) for word, some in words.items()},
-    'times': [{'seconds': at, **counted(s)} for at, s in times.items()],
+    'times': [
+      {'from': begin, 'to': end, **counted(some)}
+      for (begin, end), some in times.items()
+    ],
     'models': {name: counted(some) for name, some in models.items()},
     'figures': _figures(list(reports.values())),
     'curves': _curves(list(reports.values())),
     'failed': [each for r in reports.values() for each in r['failed']],
   }
+
+
+def _time(trial: pooled.Trial) -> tuple[float, float]:
+  """Between which seconds it was told."""
+  edges = trials_lib.TIMES
+  place = bisect.bisect_right(edges, trial['seconds'])
+  return edges[place - 1], edges[place]
 
 
 def _figures(reports: Sequence[Any]) -> dict[str, list[float | None]]:
@@ -179,9 +193,14 @@ def _curves(reports: Sequence[Any]) -> dict[str, list[tuple[float, float]]]:
 
 
 def _leads(
-  course: course_lib.Course, reports: Mapping[course_lib.Model, Any]
+  course: course_lib.Course,
+  kind: course_lib.Kind,
+  reports: Mapping[course_lib.Model, Any],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-  """How much more the first layout obeys than each of the others."""
+  """How much more the first layout obeys than each of the others.
+
+  And how much farther from real film its stories are (`distances`).
+  """
   first, *others = course.config.layouts
   ours = _trials(reports, first)
   for other in others:
@@ -189,7 +208,18 @@ def _leads(
     if ours and theirs:
       lead = pooled.difference(ours, theirs)._asdict()
       low, high = (pooled.count(some).interval for some in (ours, theirs))
-      yield other, {**lead, 'intervals_apart': low[0] > high[1]}
+      folders = [
+        [course.evaluation(kind, m) for m in reports if m.layout == layout]
+        for layout in (first, other)
+      ]
+      yield (
+        other,
+        {
+          **lead,
+          'intervals_apart': low[0] > high[1],
+          'farther': distances.difference(*folders),
+        },
+      )
 
 
 def _growth(

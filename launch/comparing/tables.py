@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from launch import page
+from launch.comparing import distances
 from launch.evaluation.told import table as told_table
 
 Report = Mapping[str, Any]
@@ -21,7 +22,11 @@ def markdown(report: Report) -> str:
       '',
       *told_table.grid(['told', *layouts, 'real film'], _words(report, length)),
       '',
-      *told_table.grid(['told at, s', *layouts], _times(layouts)),
+      *told_table.grid(
+        ['reader corrected', *layouts], _corrected(report, length)
+      ),
+      '',
+      *told_table.grid(['told at', *layouts], _times(layouts)),
       '',
       *(lead(report, other, each) for other, each in length['leads'].items()),
       '',
@@ -50,10 +55,14 @@ def markdown(report: Report) -> str:
 def lead(report: Report, other: str, difference: Mapping[str, Any]) -> str:
   """A line on how much more the first layout obeys than another."""
   apart = 'apart' if difference['intervals_apart'] else 'not apart'
-  return (
+  text = (
     f'{report["first"]} over {other}: {points(difference)}; intervals of the '
     f'shares {apart}.'
   )
+  if difference['farther']:
+    text += f' Its films are {distances.describe(difference["farther"])} to '
+    text += 'real film by the Fréchet distance.'
+  return text
 
 
 def points(difference: Mapping[str, Any]) -> str:
@@ -88,15 +97,27 @@ def _words(report: Report, length: Report) -> Iterator[list[str]]:
   yield ['turns, by motion', *(share(each['moved']) for each in layouts), '']
 
 
+def _corrected(report: Report, length: Report) -> Iterator[list[str]]:
+  """Obedience by instruction without what the reader gets wrong."""
+  for word in report['instructions']:
+    counts = (
+      each['words'].get(word, {}) for each in length['layouts'].values()
+    )
+    cells = (told_table.corrected(each.get('corrected')) for each in counts)
+    yield [word, *cells]
+
+
 def _times(layouts: Report) -> Iterator[list[str]]:
-  """Obedience by the second at which it was told."""
-  every = {row['seconds'] for each in layouts.values() for row in each['times']}
-  for seconds in sorted(every):
+  """Obedience by the time at which it was told."""
+  rows = {
+    row['from']: row for each in layouts.values() for row in each['times']
+  }
+  for begin, bounds in sorted(rows.items()):
     cells = []
     for each in layouts.values():
-      rows = [row for row in each['times'] if row['seconds'] == seconds]
-      cells.append(share(rows[0]['obeyed'] if rows else None))
-    yield [f'{seconds:.1f}', *cells]
+      own = [row for row in each['times'] if row['from'] == begin]
+      cells.append(share(own[0]['obeyed'] if own else None))
+    yield [told_table.span(bounds), *cells]
 
 
 def _figures(layouts: Report) -> Iterator[list[str]]:

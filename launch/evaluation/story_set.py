@@ -167,6 +167,8 @@ class Judges:
     if parts is None or None in others:
       return None
     done = self._summed(folder, parts, *others)
+    if done.real:
+      real_lib.keep(out, done.real.chunks)
     shown = page.render(folder, done.report, done.parts)
     dataset.write_text(out / PAGE, shown)
     dataset.write_text(out / TABLE, table_lib.markdown(done.report))

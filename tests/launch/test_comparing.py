@@ -15,13 +15,17 @@ import pytest
 from configs import comparison
 from configs import doom_compare
 from data_pipelines.prepare import record
+from launch import witness
 from launch.comparing import course as course_lib
 from launch.comparing import pooled
 from launch.comparing import result
 from launch.comparing import scripts
 from launch.comparing import stages as stages_lib
+from launch.comparing import tables
+from launch.evaluation.told import real
 from tests.data_pipelines import tiny_source
 from tv2tv_jax import config as config_lib
+from tv2tv_jax.evaluate import intervals
 
 
 def _config(**changes):
@@ -240,7 +244,14 @@ def _evaluated(course, kind, model, share):
     'failed': [],
     'obedience': {
       'trials': trials,
-      'rows': [{'instruction': 'jump', 'ceiling': None}],
+      'rows': [
+        {
+          'instruction': 'jump',
+          'ceiling': witness.entry(intervals.Count(45, 50)),
+          'ceiling_free': witness.entry(intervals.Count(2, 40)),
+        },
+        {'instruction': 'all'},
+      ],
     },
     'frechet': {
       'real': {'eyes': {'distance': 3.5, 'times': [{'distance': 4.5}]}}
@@ -251,8 +262,15 @@ def _evaluated(course, kind, model, share):
     'reader': {'heads': {}},
   }
   place = course.evaluation(kind, model)
-  place.mkdir(parents=True)
+  (place / 'parts').mkdir(parents=True)
   (place / 'report.json').write_text(json.dumps(report))
+  # The less a model obeys, the farther its films are from real film.
+  rng = np.random.default_rng(model.seed)
+  for story in range(12):
+    features = rng.normal(1 - share, 1.0, (20, 4))
+    np.savez(place / 'parts' / f'{story}.npz', **{'features/': features})
+  takes = np.repeat(np.arange(24), 10)
+  real.keep(place, real.Rows(rng.normal(0, 1, (240, 4)), takes))
 
 
 def test_what_there_is_becomes_a_page(tmp_path):
@@ -278,7 +296,18 @@ def test_what_there_is_becomes_a_page(tmp_path):
   } == dict.fromkeys(shares, 160)
   for name, share in shares.items():
     assert found[name]['share'] == pytest.approx(share, abs=0.1)
-  assert short['leads']['think2v']['intervals_apart']
+  lead = short['leads']['think2v']
+  assert lead['intervals_apart']
+  # Four features whose means are 0.1 and 0.5 off: 4 x (0.01 - 0.25).
+  assert lead['farther']['low'] < -0.96 < lead['farther']['high'] < 0
+  assert 'nearer' in tables.lead(report, 'think2v', lead)
+  # As read, (0.9 + 0.95 - 1) / (0.9 + 0.95 - 1) would be all.
+  jump = short['layouts']['tv2tv']['words']['jump']
+  share = jump['obeyed']['share']
+  expected = min(1.0, (share - 0.05) / 0.85)
+  assert jump['corrected']['share'] == pytest.approx(expected)
+  assert 'attack' in short['layouts']['tv2tv']['words']
+  assert short['layouts']['tv2tv']['words']['attack']['corrected'] is None
   assert short['layouts']['t2v']['figures']['undone'] == [0.25, 0.25]
   assert report['growth']['think2v']['value'] < 0, 'half the lead'
   assert 'tv2tv over think2v: +' in text

@@ -48,6 +48,7 @@ def _report(tmp_path) -> dict:
       **{
         kind: {
           'accuracy': 0.9,
+          'calibration_error': 0.02,
           'counts': np.eye(len(head.classes), dtype=int).tolist(),
         }
         for kind in ('real', 'copies')
@@ -59,7 +60,7 @@ def _report(tmp_path) -> dict:
     {w: _window() for w in (*obedience.INSTRUCTIONS, obedience.REFERENCE)},
     _window(seed=1),
     {
-      word: witness.Real(2, _window(7, 2), _window(3, 3))
+      word: witness.Real(2, _window(7, 2), _window(3, 3), _window(5, 4).beliefs)
       for word in obedience.INSTRUCTIONS
     },
   )

@@ -10,6 +10,7 @@ from launch import story_folder
 from launch.evaluation import reader as reader_lib
 from launch.evaluation import story_set
 from launch.evaluation.told import films
+from launch.evaluation.told import real
 from launch.stories import batch
 from tests.launch import programs
 from tests.launch import told
@@ -130,6 +131,16 @@ def test_every_figure_is_there(whole):
   assert set(report['reader']['heads']['turn']) == {'classes', 'real'}
   rows = {row['instruction']: row for row in report['obedience']['rows']}
   assert rows['turn left']['ceiling']['trials'] > 0
+  assert rows['turn left']['ceiling_free']['trials'] > 0
+  # This net has learned nothing, and so nothing can be corrected.
+  known = rows['turn left']['corrected']
+  assert known is None or known['low'] <= known['share'] <= known['high']
+  assert 0 <= report['reader']['heads']['turn']['real']['calibration_error'] < 1
+  kept = real.rows_of(out)
+  assert kept.features.shape == (48, 6) and len(kept.groups) == 2
+  table = (out / story_set.TABLE).read_text()
+  for text in ('reader corrected', 'found where held', 'says so within'):
+    assert text in table
   assert [*rows] == [
     'turn left', 'turn right', 'attack', 'move forward', 'all'
   ]  # fmt: skip

@@ -63,6 +63,7 @@ def render(
     told=table.told(report),
     warning=table.warning(report),
     interval=table.interval,
+    corrected=table.corrected,
     others=table.OTHERS,
     span=table.span,
     sheets=list(_sheets(shown, report)),

@@ -186,6 +186,18 @@ def save(
   failure.unlink(missing_ok=True)
 
 
+def features_of(out: pathlib.Path) -> list[Float[np.ndarray, 'N F']]:
+  """What the reader made of each story, in the order of names.
+
+  Stories of which there is nothing are left out.
+  """
+  found = []
+  for path in sorted((out / FOLDER).glob('*.npz')):
+    with np.load(path) as kept:
+      found.append(kept['features/'])
+  return [each for each in found if len(each)]
+
+
 def loaded(
   out: pathlib.Path, told: films.Told, key: Mapping[str, Any]
 ) -> Part | films.Failed | None:

@@ -5,13 +5,16 @@ no one's fault, and must be nobody's sign.
 """
 
 from collections.abc import Mapping, Sequence
+import io
 import math
+import pathlib
 from typing import Any, NamedTuple
 
 from jaxtyping import Float, Int
 import numpy as np
 
 from data_pipelines import records
+from data_pipelines.prepare import dataset as dataset_lib
 from launch import witness
 from launch.evaluation import reader as reader_lib
 from launch.evaluation.told import films
@@ -19,6 +22,7 @@ from launch.evaluation.told import parts
 from tv2tv_jax.evaluate import obedience
 from tv2tv_jax.vae import vae as vae_lib
 
+_KEPT = 'real.npz'
 _MOST = 2**30  # bytes of film that are looked at for ceilings
 
 
@@ -96,6 +100,22 @@ def seen(
   found = zip((features, i3d), wanted, strict=True)
   rows = (some(joined(each), count) for each, count in found)
   return Real(*rows, times)
+
+
+def keep(out: pathlib.Path, rows: Rows) -> None:
+  """Writes the features beside the figures that were made with them."""
+  buffer = io.BytesIO()
+  np.savez_compressed(buffer, **rows._asdict())
+  dataset_lib.write_bytes(out / _KEPT, buffer.getvalue())
+
+
+def rows_of(out: pathlib.Path) -> Rows | None:
+  """The features that were kept there; None: none were."""
+  try:
+    with np.load(out / _KEPT) as kept:
+      return Rows(kept['features'], kept['takes'])
+  except FileNotFoundError:
+    return None
 
 
 def joined(films: Sequence[Float[np.ndarray, '_ F']]) -> Rows:

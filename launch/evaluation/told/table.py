@@ -3,7 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from launch import charts
+from launch import witness
+from tv2tv_jax.evaluate import controls
 
 Report = Mapping[str, Any]
 
@@ -69,6 +73,14 @@ def share(count: Mapping[str, Any] | None) -> str:
   return f'{count["hits"]} of {count["trials"]} ({low:.0f}-{high:.0f} %)'
 
 
+def corrected(found: Mapping[str, Any] | None) -> str:
+  """A share without the reader's errors: '94 % (81-100)'."""
+  if not found:
+    return '-'
+  whole, low, high = (100 * found[name] for name in ('share', 'low', 'high'))
+  return f'{whole:.0f} % ({low:.0f}-{high:.0f})'
+
+
 def number(value: float | None) -> str:
   """A figure in about three digits."""
   return '-' if value is None else charts.brief(value)
@@ -85,10 +97,14 @@ def _obedience(report: Report) -> Iterator[str]:
   if not found:
     return
   rows = [
-    [row['instruction'], *(share(row.get(name)) for name in COUNTS.values())]
+    [
+      row['instruction'],
+      *(share(row.get(name)) for name in COUNTS.values()),
+      corrected(row.get('corrected')),
+    ]
     for row in found['rows']
   ]
-  yield from grid(['told', *COUNTS], rows)
+  yield from grid(['told', *COUNTS, 'obeyed, reader corrected'], rows)
   yield ''
   rows = [
     [span(row), share(row['obeyed']), share(row['twins'])]
@@ -208,11 +224,32 @@ def _reader(report: Report) -> Iterator[str]:
   if found:
     kinds = [kind for kind in ('real', 'copies') if _has(found, kind)]
     rows = [
-      [name, *(f'{100 * head[kind]["accuracy"]:.1f} %' for kind in kinds)]
+      [name, *(_head(head[kind]) for kind in kinds)]
       for name, head in found['heads'].items()
     ]
-    yield from grid(['control', *kinds], rows)
+    yield from grid(['right', *kinds], rows)
+    yield ''
+    yield from grid(['found where held', *kinds], _recalls(found, kinds))
     yield from ('', f'On {found["chunks"]} chunks of real film held out.')
+
+
+def _head(head: Mapping[str, Any]) -> str:
+  """How often a head is right, and how far from that what it says of itself."""
+  right, error = 100 * head['accuracy'], 100 * head['calibration_error']
+  return f'{right:.1f} %; says so within {error:.1f}'
+
+
+def _recalls(
+  found: Mapping[str, Any], kinds: Sequence[str]
+) -> Iterator[list[str]]:
+  """Of the chunks in which each control was held, those in which it is read."""
+  for head in controls.HEADS:
+    for place, word in enumerate(head.words):
+      if word and head.name in found['heads']:
+        tables = found['heads'][head.name]
+        counts = (np.array(tables[kind]['counts']) for kind in kinds)
+        recalls = (controls.recall(each, place) for each in counts)
+        yield [word, *(share(witness.entry(each)) for each in recalls)]
 
 
 def _has(found: Mapping[str, Any], kind: str) -> bool:

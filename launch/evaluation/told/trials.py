@@ -179,9 +179,10 @@ def table(
   rows = [
     _row(word, [t for t in trials if t['word'] == word]) for word in words
   ]
+  rows.append(_row(ALL, instructed))
   for row in rows:
     row |= ceilings.get(row['instruction'], {})
-  rows.append(_row(ALL, instructed))
+    row['corrected'] = witness.corrected(row)
   return {'rows': rows, 'times': list(_times(instructed))}
 
 
