@@ -1,6 +1,5 @@
 """A trained workdir, ready to tell stories: frames and text in and out."""
 
-from collections.abc import Sequence
 import dataclasses
 import hashlib
 import io
@@ -228,18 +227,6 @@ class Storyteller:
       )
     tokens = self.encode(prompt, 'prompt')
     return self.teller.begin(start.frames, tokens, seed, settings)
-
-  def asked(self, says: Sequence[Say], number: int) -> roll_lib.Ask:
-    """What instructions want of a chunk.
-
-    Where two hold at once, the later one does.
-    """
-    for say in sorted(says, key=lambda say: -say.time):
-      first = self.chunk_at(say.time)
-      last = first + max(1, round(say.hold * self.rate / self.step))
-      if first <= number < last:
-        return roll_lib.Ask(self.encode(say.text))
-    return roll_lib.Ask()
 
   def words(self, roll: roll_lib.Roll) -> list[str]:
     """The words before each chunk."""

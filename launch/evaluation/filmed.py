@@ -15,6 +15,7 @@ import jax
 
 from data_pipelines import records
 from launch import clips
+from launch import says
 from launch import story_folder
 from launch import storyteller as storyteller_lib
 from launch.evaluation import story_set
@@ -132,20 +133,20 @@ class Filmer:
     words: tuple[str, ...],
   ) -> story_folder.Script:
     """A story that is told some words, each at its time."""
-    held = max(1, round(HOLD * teller.rate / teller.step))
-    begins = map(teller.chunk_at, TIMES)
-    asks = {
-      begin + chunk: word
-      for begin, word in zip(begins, words, strict=False)
-      for chunk in range(held)
-    }
+    chunks = teller.chunks_of(self._filming.seconds)
+    said = [
+      says.Said(
+        f'{word!r} at {time:g} s', storyteller_lib.Say(time, word, HOLD)
+      )
+      for time, word in zip(TIMES, words, strict=False)
+    ]
     return story_folder.Script(
       prompt=prompt,
       seed=seed,
       settings=teller.config.settings,
       layout=teller.layout,
-      chunks=teller.chunks_of(self._filming.seconds),
-      asks=asks,
+      chunks=chunks,
+      asks=says.by_chunk(said, teller, says.Span(1, chunks)),
     )
 
 

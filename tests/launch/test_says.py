@@ -54,16 +54,6 @@ def test_the_later_of_two_is_told():
   assert told == {3: 'left', **dict.fromkeys(range(4, 8), 'right')}
 
 
-def test_what_is_told_is_what_the_storyteller_is_asked():
-  teller = fake_teller.Storyteller()
-  said = _said('2: left', '2.6:', '4: right', hold=1.6)
-  told = says.by_chunk(said, teller, _SPAN)
-  for chunk in range(1, 13):
-    ask = teller.asked([each.say for each in said], chunk)
-    text = told.get(chunk)
-    assert ask.words == (None if text is None else teller.encode(text))
-
-
 @pytest.mark.parametrize(
   'texts,complaint',
   [
