@@ -1155,6 +1155,7 @@ class Story:
     self.model, self.prompt, self.latents = model, prompt, list(latents)
     self.words = [()] * len(self.latents)  # Before each chunk.
     self.plan = []  # Of the chunks after them (Think2V).
+    self.edit = ()  # What a person says behind the prompt (T2V).
     self.sampling, self.layout, self.chance = sampling, layout, chance
     self.special = _attributes(model.config.special)
     self.guided = layout != 't2v' and sampling.guidance != 1
@@ -1166,9 +1167,13 @@ class Story:
     """The words before the next chunk; None: the story is over.
 
     Where words do not stand before their chunk, it goes on or ends. A story
-    whose words are given goes on; in a Think2V story they change the plan.
+    whose words are given goes on; in a Think2V story they change the plan, in
+    a T2V story they follow the prompt for this chunk.
     """
     words = self._checked(ask.words)
+    edit = (words or ()) if self.layout == 't2v' else ()
+    if edit != self.edit:
+      self.edit, self.told = edit, None
     self._seat()
     planned = self.layout == 'think2v'
     if planned and words is not None and words != self.plan[0]:
@@ -1213,7 +1218,7 @@ class Story:
 
   def _checked(self, words: Sequence[int] | None) -> tuple[int, ...] | None:
     """A person's words, if so many may stand before a chunk."""
-    budget = self.sampling.words_budget if self.layout != 't2v' else 0
+    budget = self.sampling.words_budget
     if words and len(words) > budget:
       raise ValueError(
         f'{len(words)} tokens of words before one chunk: at most {budget}'
@@ -1232,7 +1237,7 @@ class Story:
   def _read_again(self, *, silent: bool) -> State:
     """The window, without its words where it is `silent`."""
     state = State(None, 0, None)
-    state = self._read(state, (self.special.bos, *self.prompt))
+    state = self._read(state, (self.special.bos, *self.prompt, *self.edit))
     if self.layout == 'think2v':
       for chunk in range(self.window + 1, self.window + self.sampling.window):
         known = [*self.words, *self.plan]
@@ -1372,7 +1377,7 @@ def tell(  # noqa: PLR0913
 
   Raises:
     ValueError: a start of another size than the model's; words of a person
-      that are over their budget, or where the layout has none.
+      that are over their budget.
   """
   sampling = sampling or model.sampling
   if latents is None:

@@ -59,7 +59,7 @@ def _starts(count, seed=0):
 def _asks(layout):
   """A person speaks, is silent and puts a chunk in, and speaks again."""
   if layout == 't2v':  # Left alone, this model ends at once.
-    said = dict.fromkeys(range(1, 6), ())
+    said = {1: (), 2: (11, 12), 3: (11, 12), 4: (), 5: (13,), 6: (13, 14)}
   else:
     said = {2: (11, 12), 3: (), 5: (13,)}
   chunk = _starts(1, 9)[0]
@@ -215,8 +215,9 @@ def test_a_story_may_end_of_itself(vae):
 def test_what_cannot_be_is_named(vae):
   port = exported.ported(_model('t2v'), vae, 't2v')
   start = torch.tensor(_starts(1))
-  ask = exported.modeling.Ask((9,))
-  with pytest.raises(ValueError, match=r'1 tokens of words .* at most 0'):
+  budget = port.sampling.words_budget
+  ask = exported.modeling.Ask((9,) * (1 + budget))
+  with pytest.raises(ValueError, match=rf'tokens of words .* at most {budget}'):
     list(port.tell((7,), latents=start, chunks=2, asks=lambda _: ask))
   with pytest.raises(ValueError, match=r'a start of \(1, 4, 3, 3\)'):
     list(port.tell((7,), latents=start[:, :, :3], chunks=2))
