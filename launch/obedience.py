@@ -24,6 +24,7 @@ from launch import figures
 from launch import page
 from launch import roll_outs
 from launch import run as run_lib
+from launch import verdicts
 from launch import witness
 from tv2tv_jax.evaluate import obedience
 from tv2tv_jax.evaluate import pictures
@@ -84,7 +85,7 @@ def main(_) -> None:
     part: witness.seen(reader, films[part].frames[:, begin:])
     for part in (roll_outs.TWIN, *roll_outs.TOLD)
   }
-  table = witness.table(
+  table = verdicts.table(
     {word: seen[word] for word in roll_outs.TOLD},
     seen[roll_outs.TWIN],
     witness.real_windows(reader, real, plan.window),
@@ -222,7 +223,7 @@ def _material(
     page.Group(
       f'Start {row + 1}, {films[roll_outs.TWIN].prompts[row]}',
       [
-        story(part, row, part, witness.described(seen[part], row))
+        story(part, row, part, verdicts.described(seen[part], row))
         for part in (roll_outs.TWIN, *roll_outs.TOLD)
       ],
     )

@@ -1,7 +1,6 @@
 """The witnesses of obedience: trained, tested on real film, and questioned."""
 
-from collections.abc import Mapping, Sequence
-import math
+from collections.abc import Sequence
 import pathlib
 from typing import Any, NamedTuple
 
@@ -12,7 +11,6 @@ import numpy as np
 from data_pipelines import pipeline
 from data_pipelines import records
 from tv2tv_jax.evaluate import controls
-from tv2tv_jax.evaluate import intervals
 from tv2tv_jax.evaluate import inverse_dynamics
 from tv2tv_jax.evaluate import obedience
 from tv2tv_jax.train import loop
@@ -233,116 +231,6 @@ def _seen_at(
     for take, start in windows
   ]
   return seen(model, np.stack(films))
-
-
-def table(
-  told: Mapping[str, obedience.Window],
-  twins: obedience.Window,
-  real: Mapping[str, Real],
-) -> dict[str, Any]:
-  """The obedience table: for each instruction, every count with its interval.
-
-  Args:
-    told: of roll-outs told each word and `obedience.REFERENCE`; rows are seeds.
-    twins: of those told nothing.
-    real: of real film, for each word.
-  """
-  rows = []
-  for word, film in real.items():
-    verdict = obedience.judged(word, told[word], told[obedience.REFERENCE])
-    base = obedience.judged(word, twins)
-    rows.append(
-      {
-        'instruction': word,
-        'obeyed': entry(verdict.obeyed),
-        'moved': entry(verdict.moved),
-        'apart': entry(verdict.apart),
-        'twins': entry(base.obeyed),
-        'twins_moved': entry(base.moved),
-        **ceiling(word, film),
-        'travel': [round(float(x), 3) for x in told[word].travel],
-      }
-    )
-  return {'rows': rows, 'turns': _turns(rows)}
-
-
-def described(window: obedience.Window, row: int) -> str:
-  """What the witnesses saw of one film, in words."""
-  words = []
-  for head in controls.HEADS:
-    place = int(window.beliefs[head.name][row].sum(axis=0).argmax())
-    words += [head.words[place]] if head.words[place] else []
-  travel = float(window.travel[row])
-  arrow = '→' if travel > 0 else '←'
-  moved = f'scene {abs(travel):.1f} px {arrow}'.replace(' ', '\u00a0')
-  return f'seen: {", ".join(words) or "nothing"}; {moved}'
-
-
-def entry(count: intervals.Count | None) -> dict[str, Any] | None:
-  """A count as it stands in the report."""
-  if count is None:
-    return None
-  low, high = count.interval
-  return {
-    'hits': count.hits,
-    'trials': count.trials,
-    'share': count.share if count.trials else None,
-    'low': low,
-    'high': high,
-  }
-
-
-def corrected(row: Mapping[str, Any]) -> dict[str, float | None] | None:
-  """The share of a row that obeyed, without what the reader gets wrong.
-
-  Args:
-    row: of a table, with `obeyed` and what `ceiling` says.
-
-  Returns:
-    As `intervals.corrected`; None where that cannot be said.
-  """
-  entries = [row.get(k) for k in ('obeyed', 'ceiling', 'ceiling_free')]
-  if not all(entries):
-    return None
-  read, held, free = (
-    intervals.Count(each['hits'], each['trials']) for each in entries
-  )
-  found = intervals.corrected(read, held, free.missed)
-  return None if math.isnan(found.share) else found._asdict()
-
-
-def _turns(rows: list[dict[str, Any]]) -> dict[str, Any]:
-  """Left and right together, by motion."""
-  total = {}
-  for name in ('moved', 'ceiling_moved'):
-    counts = [row[name] for row in rows if row[name]]
-    hits, trials = (sum(c[k] for c in counts) for k in ('hits', 'trials'))
-    total[name] = entry(intervals.Count(hits, trials))
-  return total
-
-
-def ceiling(word: str, real: Real) -> dict[str, Any]:
-  """The verdict on real film; told apart from as many other windows.
-
-  `ceiling_free` is of windows in which the word did not hold: how many of them
-  are read as if it did.
-  """
-  count = min(len(real.told.travel), len(real.forward.travel))
-
-  def first(window):
-    beliefs = {name: each[:count] for name, each in window.beliefs.items()}
-    return obedience.Window(beliefs, window.travel[:count])
-
-  whole = obedience.judged(word, real.told)
-  pairs = obedience.judged(word, first(real.told), first(real.forward))
-  free = intervals.counted(obedience.obeys(real.free, word))
-  return {
-    'ceiling': entry(whole.obeyed),
-    'ceiling_chunks': real.chunks,
-    'ceiling_moved': entry(whole.moved),
-    'ceiling_apart': entry(pairs.apart),
-    'ceiling_free': entry(free),
-  }
 
 
 def _beliefs(

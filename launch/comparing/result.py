@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from launch import figures
-from launch import witness
+from launch import verdicts
 from launch.comparing import course as course_lib
 from launch.comparing import distances
 from launch.comparing import pages
@@ -105,7 +105,7 @@ def _length(
   ceilings = {row['instruction']: row for row in some['obedience']['rows']}
   for each in layouts.values():
     for word, counts in each['words'].items():
-      counts['corrected'] = witness.corrected(ceilings.get(word, {}) | counts)
+      counts['corrected'] = verdicts.corrected(ceilings.get(word, {}) | counts)
   return {
     'seconds': kind.films.seconds,
     'starts': kind.films.starts,
@@ -124,8 +124,8 @@ def _layout(
 
   def counted(some: Sequence[pooled.Trial]) -> dict[str, Any]:
     return {
-      'obeyed': witness.entry(pooled.count(some)),
-      'untold': witness.entry(pooled.untold(some)),
+      'obeyed': verdicts.entry(pooled.count(some)),
+      'untold': verdicts.entry(pooled.untold(some)),
     }
 
   words = pooled.grouped(trials, lambda trial: trial['word'])
@@ -134,7 +134,7 @@ def _layout(
   turns = [trial for trial in trials if trial['moved'] is not None]
   return {
     **counted(trials),
-    'moved': witness.entry(
+    'moved': verdicts.entry(
       intervals.Count(sum(t['moved'] for t in turns), len(turns))
     ),
     'words': {word: counted(some) for word, some in words.items()},

@@ -169,8 +169,7 @@ class Judges:
     done = self._summed(folder, parts, *others)
     if done.real:
       real_lib.keep(out, done.real.chunks)
-    shown = page.render(folder, done.report, done.parts)
-    dataset.write_text(out / PAGE, shown)
+    dataset.write_text(out / PAGE, page.render(folder, done.report, done.parts))
     dataset.write_text(out / TABLE, table_lib.markdown(done.report))
     text = json.dumps(done.report, indent=1, allow_nan=False) + '\n'
     dataset.write_text(out / REPORT, text)

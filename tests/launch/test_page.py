@@ -15,6 +15,7 @@ from launch import charts
 from launch import embed
 from launch import figures
 from launch import page
+from launch import verdicts
 from launch import witness
 from tv2tv_jax.evaluate import controls
 from tv2tv_jax.evaluate import obedience
@@ -56,7 +57,7 @@ def _report(tmp_path) -> dict:
     }
     for head in controls.HEADS
   }
-  table = witness.table(
+  table = verdicts.table(
     {w: _window() for w in (*obedience.INSTRUCTIONS, obedience.REFERENCE)},
     _window(seed=1),
     {

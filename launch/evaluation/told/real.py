@@ -15,6 +15,7 @@ import numpy as np
 
 from data_pipelines import records
 from data_pipelines.prepare import dataset as dataset_lib
+from launch import verdicts
 from launch import witness
 from launch.evaluation import reader as reader_lib
 from launch.evaluation.told import films
@@ -191,4 +192,4 @@ def ceilings(
   """What of real film obeys each word, judged over so many chunks or fewer."""
   words = (*obedience.instructions(film.names), obedience.REFERENCE)
   windows = witness.real_windows(reader.model, film, chunks, words)
-  return {word: witness.ceiling(word, real) for word, real in windows.items()}
+  return {word: verdicts.ceiling(word, real) for word, real in windows.items()}

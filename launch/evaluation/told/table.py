@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from launch import charts
-from launch import witness
+from launch import verdicts
 from tv2tv_jax.evaluate import controls
 
 Report = Mapping[str, Any]
@@ -249,7 +249,7 @@ def _recalls(
         tables = found['heads'][head.name]
         counts = (np.array(tables[kind]['counts']) for kind in kinds)
         recalls = (controls.recall(each, place) for each in counts)
-        yield [word, *(share(witness.entry(each)) for each in recalls)]
+        yield [word, *(share(verdicts.entry(each)) for each in recalls)]
 
 
 def _has(found: Mapping[str, Any], kind: str) -> bool:

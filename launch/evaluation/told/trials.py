@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from launch import witness
+from launch import verdicts
 from launch.evaluation.told import parts as parts_lib
 from tv2tv_jax.evaluate import controls
 from tv2tv_jax.evaluate import intervals
@@ -182,7 +182,7 @@ def table(
   rows.append(_row(ALL, instructed))
   for row in rows:
     row |= ceilings.get(row['instruction'], {})
-    row['corrected'] = witness.corrected(row)
+    row['corrected'] = verdicts.corrected(row)
   return {'rows': rows, 'times': list(_times(instructed))}
 
 
@@ -225,4 +225,4 @@ def _count(
   hits = [trial[field] for trial in trials if trial[field] is not None]
   if not hits:
     return None
-  return witness.entry(intervals.counted(np.array(hits)))
+  return verdicts.entry(intervals.counted(np.array(hits)))
