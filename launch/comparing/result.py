@@ -146,6 +146,9 @@ def _layout(
     'figures': _figures(list(reports.values())),
     'curves': _curves(list(reports.values())),
     'failed': [each for r in reports.values() for each in r['failed']],
+    'unfilmed': sum(
+      sum(r['obedience']['unfilmed'].values()) for r in reports.values()
+    ),
   }
 
 

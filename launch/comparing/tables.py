@@ -95,6 +95,7 @@ def _words(report: Report, length: Report) -> Iterator[list[str]]:
   yield ['**all**', *(f'**{share(each["obeyed"])}**' for each in layouts), '']
   yield ['told nothing', *(share(each['untold']) for each in layouts), '']
   yield ['turns, by motion', *(share(each['moved']) for each in layouts), '']
+  yield ['not filmed: over before', *(f'{e["unfilmed"]}' for e in layouts), '']
 
 
 def _corrected(report: Report, length: Report) -> Iterator[list[str]]:

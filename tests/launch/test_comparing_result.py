@@ -90,6 +90,7 @@ def _evaluated(course, kind, model, share):
     'failed': [],
     'obedience': {
       'trials': trials,
+      'unfilmed': {'jump': 2, 'attack': 1},
       'rows': [
         {
           'instruction': 'jump',
@@ -147,6 +148,7 @@ def test_what_there_is_becomes_a_page(tmp_path):
   # Four features whose means are 0.1 and 0.5 off: 4 x (0.01 - 0.25).
   assert lead['farther']['low'] < -0.96 < lead['farther']['high'] < 0
   assert 'nearer' in tables.lead(report, 'think2v', lead)
+  assert '| not filmed: over before | 6 | 6 | 6 |  |' in text
   # As read, (0.9 + 0.95 - 1) / (0.9 + 0.95 - 1) would be all.
   jump = short['layouts']['tv2tv']['words']['jump']
   share = jump['obeyed']['share']
