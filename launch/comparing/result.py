@@ -153,9 +153,9 @@ def _layout(
 
 
 def _time(trial: pooled.Trial) -> tuple[float, float]:
-  """Between which seconds it was told."""
+  """Between which seconds it was told; what is later counts to the last."""
   edges = trials_lib.TIMES
-  place = bisect.bisect_right(edges, trial['seconds'])
+  place = bisect.bisect_right(edges[:-1], trial['seconds'])
   return edges[place - 1], edges[place]
 
 
