@@ -6,7 +6,7 @@ r"""TV2TV of 92 M parameters, on recorded Doom of 128 x 96, on one GPU.
 
 The preset `100m` with the picture of `launch.record --size 128x96`; rows are
 twice as long as those of configs/doom.py. No GPU has trained it yet, so there
-is nothing to expect but memory: 17.9 GiB by the formula of `launch.compile
+is nothing to expect but memory: 20.1 GiB by the formula of `launch.compile
 --config configs/doom_100m.py --topology h200`.
 """
 
