@@ -15,9 +15,8 @@ from tv2tv_jax.train import workdir as workdir_lib
 NOTHING = 'nothing'  # Told nothing.
 IN_TURN = 'in-turn'  # Told every instruction, one after another.
 
-Say = tuple[
-  float, str, float
-]  # seconds, words, and seconds for which they hold
+# Seconds, words, and seconds for which they hold.
+Say = tuple[float, str, float]
 
 
 def lines(

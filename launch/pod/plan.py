@@ -1,6 +1,6 @@
 """The memory of a step by formula, where there is no compiler to ask.
 
-  total = state + 1.3 (gradients + kept + layer + casts)                 (1)
+  total = state + 1.3 (gradients + kept + layer + casts)                  (1)
 
 `kept` is what JAX itself keeps of the way forward for the way back, under the
 rematerialisation policy of the run; `layer` is what it would keep of one layer
