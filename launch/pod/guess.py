@@ -10,8 +10,12 @@ import itertools
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from configs import schema
+from launch.pod import collectives as collectives_lib
 from launch.pod import plan as plan_lib
+from launch.pod import roofline as roofline_lib
 from launch.pod import topology as topology_lib
 from tv2tv_jax.train import flops
 
@@ -24,6 +28,9 @@ AGAIN = {
   'layer': 1.0,
 }
 _PARTS = (1, 2, 4, 8, 16, 32)
+_OVER = 1.3  # Of the memory: a compiler that has little takes less.
+_PASSES = 300  # Over the stream of a layer, where it is computed again.
+_WHOLE = 0.3  # Of them, over what `tensor` does not split.
 _TENSOR = (1, 2, 4, 8)
 _CONTEXT = (1, 2, 4)
 
@@ -82,7 +89,9 @@ def guesses(
     )
     for setting in settings(run, topology)
   ]
-  found = [each for each in found if each.memory <= topology.chip.memory]
+  found = [
+    each for each in found if each.memory <= _OVER * topology.chip.memory
+  ]
   if not found:
     raise ValueError(
       f'--topology={topology.name}: no mesh, policy and parts of a batch of '
@@ -102,69 +111,130 @@ def settings(
   for tensor, context in itertools.product(_TENSOR, _CONTEXT):
     rest = count // (tensor * context)
     if (
-      count % (tensor * context)
+      count % (tensor * context * topology.slices)
       or towers.key_heads % tensor
       or run.model.vocabulary % tensor
       or film % context
       or data.text_length % context
     ):
       continue
-    for copies in (1, 2, 4, 8):
-      shares = rest // copies
-      # Slices hold copies: their network is too slow for shares.
-      if rest % copies or copies % topology.slices:
-        continue
-      mesh = (copies, shares, tensor, context)
-      for parts, remat in itertools.product(_PARTS, AGAIN):
-        if data.batch % (copies * shares * parts) == 0:
-          yield Setting(mesh, remat, parts)
+    # Slices hold copies, for their network is too slow for shares. Within one,
+    # copies would take memory, and save latencies, which no roofline counts.
+    mesh = (topology.slices, rest // topology.slices, tensor, context)
+    for parts, remat in itertools.product(_PARTS, AGAIN):
+      if data.batch % (rest * parts) == 0:
+        yield Setting(mesh, remat, parts)
 
 
 def _of_a_row(run: schema.StoryRun, remat: str) -> plan_lib.Plan:
-  """The plan of one row on one device."""
+  """The plan of one row on one device, with kernels."""
   one = Setting((1, 1, 1, 1), remat, 1).applied(run)
   data = dataclasses.replace(run.data, batch=1)
-  return plan_lib.plan(dataclasses.replace(one, data=data))
+  return plan_lib.plan(dataclasses.replace(one, data=data), kernels=True)
 
 
 def _memory(
   setting: Setting, run: schema.StoryRun, row: plan_lib.Plan
 ) -> float:
-  """The plan of a row, shared out."""
+  """The plan of a row, shared out; what goes from layer to layer stays whole.
+
+  A layer's own arrays are split along `tensor`, the stream between layers is
+  not.
+  """
   copies, shares, tensor, context = setting.mesh
-  rows = run.data.batch / (copies * shares * setting.accumulate)
+  rows = run.data.batch / (copies * shares * context * setting.accumulate)
   whole = shares * tensor * context
   twice = 2 if setting.accumulate > 1 else 1
-  return (
-    row.state / whole
-    + twice * row.gradients / whole
-    + row.casts / whole
-    + rows * (row.kept + row.layer) / (tensor * context)
+  shared = plan_lib.Plan(
+    state=row.state // whole,
+    gradients=twice * row.gradients // whole,
+    kept=int(rows * row.kept),
+    layer=int(rows * row.layer / tensor),
+    casts=row.casts // whole,
   )
+  return shared.total
 
 
 def _seconds(
   setting: Setting, run: schema.StoryRun, topology: topology_lib.Topology
 ) -> float:
-  """The longer of what is computed and what is sent, in bf16."""
-  chip, towers, data = topology.chip, run.model.towers, run.data
-  copies, shares, tensor, context = setting.mesh
-  count = math.prod(setting.mesh)
-  cost = flops.cost(
-    run.model,
-    rows=data.batch,
-    chunks=data.chunks,
-    text_length=data.text_length,
+  """Of a step, links half beside everything else, as a sweep rates it.
+
+  The constants are those of the compiled steps of launch/recipes.
+  """
+  chip = topology.chip
+  matmul = _flops(setting, run) / chip.flops
+  hbm = _bytes(setting, run) / chip.bandwidth
+  # Some instructions wait for the one, some for the other.
+  busy = matmul + 2 / 3 * hbm
+  mesh = topology_lib.mesh(topology, setting.mesh)
+  links = sum(
+    sum(roofline_lib.seconds(each, topology, mesh))
+    for each in _collectives(setting, run)
   )
-  matmul = cost.flops * (1 + AGAIN[setting.remat] / 3) / count / chip.flops
+  return (max(busy, links) + busy + links) / 2
+
+
+def _flops(setting: Setting, run: schema.StoryRun) -> float:
+  """Operations of the device that has most to do."""
+  shape = dict(chunks=run.data.chunks, text_length=run.data.text_length)
+  cost = flops.cost(run.model, rows=run.data.batch, **shape)
+  attention = 3 * run.data.batch * flops.forward(run.model, **shape).attention
+  context = setting.mesh[-1]
+  # Queries of the last stretch of a row see nearly all of it.
+  uneven = attention * (1 - 1 / context)
+  again = 1 + AGAIN[setting.remat] / 3
+  return again * (cost.flops + uneven) / math.prod(setting.mesh)
+
+
+def _bytes(setting: Setting, run: schema.StoryRun) -> float:
+  """To and from HBM, of a device: each layer reads and writes its stream."""
+  tensor = setting.mesh[2]
+  passes = _PASSES * (3 + AGAIN[setting.remat]) / 4
+  split = _WHOLE + (1 - _WHOLE) / tensor
+  return passes * split * run.model.towers.depth * _stream(setting, run)
+
+
+def _stream(setting: Setting, run: schema.StoryRun) -> float:
+  """Bytes of what goes from layer to layer, on a device, of a whole batch."""
+  copies, shares, _, context = setting.mesh
+  film = 2 * run.data.chunks * run.model.frames.tokens
+  tokens = run.data.batch * (run.data.text_length + film)
+  return 2 * run.model.towers.width * tokens / (copies * shares * context)
+
+
+def _collectives(
+  setting: Setting, run: schema.StoryRun
+) -> list[collectives_lib.Collective]:
+  """What a step sends, in bf16."""
+  towers, again = run.model.towers, AGAIN[setting.remat]
+  copies, shares, tensor, context = setting.mesh
+  devices = np.arange(math.prod(setting.mesh)).reshape(setting.mesh)
+  places = {
+    'weights': devices[0, :, 0, :],
+    'copies': devices[:, 0, 0, 0],
+    'tensor': devices[0, 0, :, 0],
+    'context': devices[0, 0, 0, :],
+  }
   weights = 2 * 2 * towers.depth * flops.matrices(towers) / tensor
-  # Matrices are gathered for each way and each part, gradients shared out.
-  sent = 3 * setting.accumulate * weights * (1 - 1 / (shares * context))
-  tokens = cost.tokens / (copies * shares * context)
-  passes = 2 + AGAIN[setting.remat]
-  # Twice a layer a sum over `tensor`, which costs two ways around a ring.
-  sums = passes * 4 * (1 - 1 / tensor) * tokens * 2 * towers.width
-  keys = 2 * towers.key_heads * towers.head_width / tensor
-  gathers = passes * (context - 1) * tokens * 2 * keys
-  sent += towers.depth * (sums + gathers)
-  return max(matmul, sent / (2 * chip.link))
+  share = weights / (shares * context)
+  stream = _stream(setting, run)
+  keys = stream * 2 * towers.key_heads * towers.head_width / towers.width
+  keys *= context / tensor
+  parts, depth = setting.accumulate, towers.depth
+  sent = [
+    ('all-gather', 'weights', weights, 2 * parts),
+    ('all-reduce', 'weights', weights, parts),
+    ('all-reduce', 'copies', share, parts),
+    # After attention and after the matrices, either way.
+    ('all-reduce', 'tensor', stream, depth * (4 + again)),
+    ('all-gather', 'context', keys, depth * (1 + again)),
+    ('reduce-scatter', 'context', keys, depth),
+  ]
+  return [
+    collectives_lib.Collective(
+      where, kind, tuple(places[where].reshape(-1).tolist()), (), size, runs
+    )
+    for kind, where, size, runs in sent
+    if places[where].size > 1
+  ]

@@ -47,8 +47,16 @@ class Plan(NamedTuple):
     return self.state + int(_MORE * sum(self[1:]))
 
 
-def plan(run: schema.StoryRun, mesh: Mesh | None = None) -> Plan:
+def plan(
+  run: schema.StoryRun, mesh: Mesh | None = None, *, kernels: bool = False
+) -> Plan:
   """Of a device of a mesh, or of the only one.
+
+  Args:
+    run: the run.
+    mesh: of the devices.
+    kernels: whether attention runs in kernels, which keep no scores, on the
+      only device, too; on a mesh it does.
 
   Raises:
     ValueError: a batch or a model that does not fit the mesh.
@@ -60,7 +68,8 @@ def plan(run: schema.StoryRun, mesh: Mesh | None = None) -> Plan:
     layer = 0
     if run.model.towers.remat != 'none':
       layer = _kept(_cut(run, depth=2)) - _kept(_cut(run, depth=1))
-    if mesh is None and run.model.towers.attention == 'flash':
+    plain = mesh is None and not kernels
+    if plain and run.model.towers.attention == 'flash':
       layer += 12 * _scores(run)
     blocks = _bytes(state.model.transformer.blocks)
     narrow = run.model.dtype == 'bfloat16'
