@@ -78,6 +78,7 @@ def main(_) -> None:
     _RECORDS.value, vae, out / 'obedience' / 'inverse_dynamics'
   )
   trained = time.monotonic() - began
+  looked = witness.read(reader, real)
   films = roll_outs.film(workdir, _RECORDS.value, out / 'obedience/films', plan)
   begin = films[roll_outs.TWIN].frames.shape[1] - 1
   begin -= plan.window * vae.config.stride[0]
@@ -88,7 +89,7 @@ def main(_) -> None:
   table = verdicts.table(
     {word: seen[word] for word in roll_outs.TOLD},
     seen[roll_outs.TWIN],
-    witness.real_windows(reader, real, plan.window),
+    witness.real_windows(looked, plan.window),
   )
   report = {
     'title': 'A film that listens to words',
@@ -100,7 +101,7 @@ def main(_) -> None:
       'window_seconds': plan.window * vae.config.stride[0] / real.rate,
     },
     'inverse_dynamics': {
-      **witness.tested(reader, real),
+      **witness.tested(looked),
       'wall_seconds': round(trained, 1),
     },
     'film': _filming(films, plan, real, vae),

@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 
 from flax import nnx
 import jax
+from jaxtyping import Float, Int
 import numpy as np
 
 from data_pipelines import pipeline
 from data_pipelines import records
 from tv2tv_jax.evaluate import controls
 from tv2tv_jax.evaluate import inverse_dynamics
+from tv2tv_jax.evaluate import motion
 from tv2tv_jax.evaluate import obedience
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import optimizer
@@ -104,20 +106,52 @@ def train(
   return state.ema
 
 
-def tested(
-  model: inverse_dynamics.InverseDynamics, film: Footage
-) -> dict[str, Any]:
+class Read(NamedTuple):
+  """What the witnesses make of held-out takes of one length.
+
+  Attributes:
+    beliefs: of every chunk.
+    shifts: pixels by which the scene moved right, from frame to frame.
+    copies: beliefs of the VAE's copies; None where there are none.
+    answers: the class of each head in each chunk, by what was held.
+    names: of the controls that were recorded.
+    chunk_frames: frames of a chunk.
+  """
+
+  beliefs: obedience.Beliefs  # [B, N, classes] each
+  shifts: Float[np.ndarray, 'B S']
+  copies: obedience.Beliefs | None
+  answers: Int[np.ndarray, 'B N heads']
+  names: tuple[str, ...]
+  chunk_frames: int
+
+
+def read(model: inverse_dynamics.InverseDynamics, film: Footage) -> Read:
+  """Looks at footage."""
+  chunk = model.config.chunk_frames
+  return Read(
+    _beliefs(model, film.frames),
+    motion.shifts(film.frames),
+    None if film.copies is None else _beliefs(model, film.copies),
+    controls.answers(film.held, film.names, chunk),
+    film.names,
+    chunk,
+  )
+
+
+def tested(film: Read) -> dict[str, Any]:
   """Accuracy and confusion of each recorded head on real film and copies."""
-  truth = controls.answers(film.held, film.names, model.config.chunk_frames)
-  truth = truth.reshape(-1, truth.shape[-1])
+  truth = film.answers.reshape(-1, film.answers.shape[-1])
   heads: dict[str, dict[str, Any]] = {
     head.name: {'classes': list(head.classes)}
     for head in controls.recorded(film.names)
   }
-  for kind, frames in (('real', film.frames), ('copies', film.copies)):
-    if frames is None:
+  for kind, takes in (('real', film.beliefs), ('copies', film.copies)):
+    if takes is None:
       continue
-    beliefs = _beliefs(model, frames)
+    beliefs = {
+      name: each.reshape(-1, each.shape[-1]) for name, each in takes.items()
+    }
     confusion = controls.confusion(beliefs, truth)
     for place, head in enumerate(controls.HEADS):
       if head.name in heads:
@@ -135,13 +169,7 @@ def seen(
   model: inverse_dynamics.InverseDynamics, films: np.ndarray
 ) -> obedience.Window:
   """What the witnesses see of films that are windows: 1 + n chunks."""
-  chunk = model.config.chunk_frames
-  count = (films.shape[1] - 1) // chunk
-  beliefs = {
-    name: each.reshape(len(films), count, -1)
-    for name, each in _beliefs(model, films).items()
-  }
-  return obedience.Window(beliefs, obedience.travelled(films))
+  return obedience.Window(_beliefs(model, films), obedience.travelled(films))
 
 
 class Real(NamedTuple):
@@ -162,8 +190,7 @@ class Real(NamedTuple):
 
 
 def real_windows(
-  model: inverse_dynamics.InverseDynamics,
-  film: Footage,
+  film: Read,
   chunks: int,
   words: Sequence[str] = obedience.INSTRUCTIONS,
 ) -> dict[str, Real]:
@@ -172,31 +199,20 @@ def real_windows(
   Where windows of `chunks` are rarer than `_ENOUGH`, shorter ones are taken,
   which are harder to read.
   """
-  truth = controls.answers(film.held, film.names, model.config.chunk_frames)
-  beliefs = {
-    name: each.reshape(*truth.shape[:2], -1)
-    for name, each in _beliefs(model, film.frames).items()
-  }
 
   def windows(word, length, without=''):
     return [
       (take, int(start))
-      for take, answers in enumerate(truth)
+      for take, answers in enumerate(film.answers)
       for start in obedience.steady_windows(answers, length, word, without)
     ]
 
   def free(word, length):
-    places = [
-      (take, int(start) + np.arange(length))
-      for take, answers in enumerate(truth)
+    return [
+      (take, int(start))
+      for take, answers in enumerate(film.answers)
       for start in obedience.free_windows(answers, length, word)
     ]
-    return {
-      name: np.array([each[place] for place in places]).reshape(
-        len(places), length, each.shape[-1]
-      )
-      for name, each in beliefs.items()
-    }
 
   found = {}
   for word in words:
@@ -206,36 +222,33 @@ def real_windows(
     forward = windows(obedience.REFERENCE, length, 'attack')
     found[word] = Real(
       length,
-      _seen_at(model, film, windows(word, length), length),
-      _seen_at(model, film, forward, length),
-      free(word, length),
+      _at(film, windows(word, length), length),
+      _at(film, forward, length),
+      _at(film, free(word, length), length).beliefs,
     )
   return found
 
 
-def _seen_at(
-  model: inverse_dynamics.InverseDynamics,
-  film: Footage,
-  windows: list[tuple[int, int]],
-  chunks: int,
+def _at(
+  film: Read, windows: Sequence[tuple[int, int]], chunks: int
 ) -> obedience.Window:
-  """What the witnesses see of windows, given by take and first chunk."""
-  if not windows:
-    empty = {
-      h.name: np.zeros((0, chunks, len(h.classes))) for h in controls.HEADS
-    }
-    return obedience.Window(empty, np.zeros(0))
-  step = model.config.chunk_frames
-  films = [
-    film.frames[take, step * start : step * (start + chunks) + 1]
-    for take, start in windows
-  ]
-  return seen(model, np.stack(films))
+  """What was seen in windows, given by take and first chunk."""
+  takes, starts = np.array(windows, int).reshape(-1, 2).T[..., None]
+  step = film.chunk_frames
+  beliefs = {
+    name: each[takes, starts + np.arange(chunks)]
+    for name, each in film.beliefs.items()
+  }
+  shifts = film.shifts[takes, step * starts + np.arange(step * chunks)]
+  return obedience.Window(beliefs, shifts.mean(axis=1))
 
 
 def _beliefs(
   model: inverse_dynamics.InverseDynamics, films: np.ndarray
-) -> dict[str, np.ndarray]:
-  """Log-probabilities per head of every chunk of films, in order."""
+) -> obedience.Beliefs:
+  """Log-probabilities per head of every chunk of films."""
   chunks = controls.chunks(films, model.config.chunk_frames)
-  return inverse_dynamics.read(model, chunks.reshape(-1, *chunks.shape[2:]))
+  flat = inverse_dynamics.read(model, chunks.reshape(-1, *chunks.shape[2:]))
+  return {
+    name: each.reshape(*chunks.shape[:2], -1) for name, each in flat.items()
+  }

@@ -46,6 +46,7 @@ def render(course: course_lib.Course, report: Mapping[str, Any]) -> str:
   return template.render(
     report=report,
     points=tables.points,
+    growth=tables.growth,
     corrected=told_table.corrected,
     farther=distances.describe,
     number=told_table.number,

@@ -3,6 +3,7 @@
 import bisect
 from collections.abc import Iterator, Mapping, Sequence
 import json
+import pathlib
 from typing import Any
 
 from launch import figures
@@ -57,7 +58,7 @@ def gathered(
     'instructions': list(course.config.instructions),
     'models': list(_models(course)),
     'lengths': lengths,
-    'growth': dict(_growth(course, {k: v[1] for k, v in found.items()})),
+    'growth': dict(_growth(course, found)),
     'variants': list(_variants(course)),
     'commands': [stage.line for stage in course.stages()],
     'seconds': {name: seconds[name] for name in names if name in seconds},
@@ -211,10 +212,9 @@ def _leads(
     if ours and theirs:
       lead = pooled.difference(ours, theirs)._asdict()
       low, high = (pooled.count(some).interval for some in (ours, theirs))
-      folders = [
-        [course.evaluation(kind, m) for m in reports if m.layout == layout]
-        for layout in (first, other)
-      ]
+      folders = (
+        _folders(course, kind, reports, each) for each in (first, other)
+      )
       yield (
         other,
         {
@@ -227,19 +227,36 @@ def _leads(
 
 def _growth(
   course: course_lib.Course,
-  reports: Mapping[str, Mapping[course_lib.Model, Any]],
-) -> Iterator[tuple[str, dict[str, float]]]:
-  """How much larger each lead is in long stories."""
-  if not all(reports.get(length) for length in ('short', 'long')):
+  found: Mapping[str, tuple[course_lib.Kind, Mapping[course_lib.Model, Any]]],
+) -> Iterator[tuple[str, dict[str, Any]]]:
+  """How much larger each lead is in long stories, in obedience and distance."""
+  if not {'long', 'short'} <= found.keys():
     return
+  both = found['long'], found['short']
   first, *others = course.config.layouts
   for other in others:
-    short, long = (
-      tuple(_trials(reports[length], name) for name in (first, other))
-      for length in ('short', 'long')
+    long, short = (
+      tuple(_trials(reports, name) for name in (first, other))
+      for _, reports in both
     )
-    if all((*short, *long)):
-      yield other, pooled.growth(long, short)._asdict()
+    if all((*long, *short)):
+      # The other one first: it is farther from real film.
+      behind = (
+        tuple(_folders(course, *each, name) for name in (other, first))
+        for each in both
+      )
+      grown = pooled.growth(long, short)._asdict()
+      yield other, {**grown, 'nearer': distances.growth(*behind)}
+
+
+def _folders(
+  course: course_lib.Course,
+  kind: course_lib.Kind,
+  reports: Mapping[course_lib.Model, Any],
+  layout: str,
+) -> list[pathlib.Path]:
+  """What was made of the stories of all models of a layout."""
+  return [course.evaluation(kind, m) for m in reports if m.layout == layout]
 
 
 def _models(course: course_lib.Course) -> Iterator[dict[str, Any]]:

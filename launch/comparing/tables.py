@@ -33,11 +33,11 @@ def markdown(report: Report) -> str:
       *told_table.grid(['a model each seed', *layouts], _figures(layouts)),
       '',
     ]
-  for other, each in report['growth'].items():
-    lines += [
-      f'The lead over {other} is {points(each)} larger in long stories.',
-      '',
-    ]
+  lines += [
+    line
+    for other, each in report['growth'].items()
+    for line in (growth(other, each), '')
+  ]
   if len(report['variants']) > 1:
     layouts = [*report['variants'][0]['layouts']]
     rows = _variants(report, layouts)
@@ -106,6 +106,15 @@ def _corrected(report: Report, length: Report) -> Iterator[list[str]]:
     )
     cells = (told_table.corrected(each.get('corrected')) for each in counts)
     yield [word, *cells]
+
+
+def growth(other: str, found: Mapping[str, Any]) -> str:
+  """A line on how a lead changes from short stories to long ones."""
+  line = f'From short to long, the lead over {other} changes by {points(found)}'
+  if found['nearer']:
+    change = distances.span(found['nearer'])
+    line += f', and the one by the Fréchet distance by {change}'
+  return f'{line}.'
 
 
 def _times(layouts: Report) -> Iterator[list[str]]:

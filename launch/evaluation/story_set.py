@@ -128,9 +128,8 @@ class Judges:
       model = i3d_weights.restored(path)
       i3d = parts_lib.I3d(model, hashlib.sha256(path.read_bytes()).hexdigest())
     self._eyes = parts_lib.Eyes(reader, i3d)
-    self._beside = beside.Beside(
-      settings.records, settings.split, settings.vae, self._eyes
-    )
+    real = settings.records, settings.split, settings.vae
+    self._beside = beside.Beside(*real, self._eyes, settings.witness)
 
   def evaluated(
     self,
@@ -266,7 +265,7 @@ class Judges:
     if not parts:
       return Evaluated(report, [], [], None, failed)
     real, floor = self._beside.film(parts)
-    report |= figures.of(parts, real.times if real else [])
+    report |= figures.of(parts, real.takes if real else [])
     if real:
       report['frechet']['real'] = distances.of(parts, real, floor)
     if others is not None:

@@ -80,18 +80,13 @@ def guesses(
   Raises:
     ValueError: there are none.
   """
-  row = {remat: _of_a_row(run, remat) for remat in AGAIN}
+  rows = {remat: _of_a_row(run, remat) for remat in AGAIN}
   found = [
-    Guess(
-      setting,
-      _memory(setting, run, row[setting.remat]),
-      _seconds(setting, run, topology),
-    )
+    _guess(setting, run, topology, rows[setting.remat])
     for setting in settings(run, topology)
   ]
-  found = [
-    each for each in found if each.memory <= _OVER * topology.chip.memory
-  ]
+  room = _OVER * topology.chip.memory
+  found = [each for each in found if each.memory <= room]
   if not found:
     raise ValueError(
       f'--topology={topology.name}: no mesh, policy and parts of a batch of '
@@ -99,6 +94,24 @@ def guesses(
       f'{topology.chip.memory / 2**30:.1f} GiB: give a larger slice'
     )
   return sorted(found, key=lambda each: (each.seconds, each.memory))
+
+
+def guess(
+  setting: Setting, run: schema.StoryRun, topology: topology_lib.Topology
+) -> Guess:
+  """Of one setting."""
+  return _guess(setting, run, topology, _of_a_row(run, setting.remat))
+
+
+def _guess(
+  setting: Setting,
+  run: schema.StoryRun,
+  topology: topology_lib.Topology,
+  row: plan_lib.Plan,
+) -> Guess:
+  """Of one setting, by the plan of a row under its policy."""
+  memory = _memory(setting, run, row)
+  return Guess(setting, memory, _seconds(setting, run, topology))
 
 
 def settings(
@@ -181,8 +194,8 @@ def _flops(setting: Setting, run: schema.StoryRun) -> float:
   cost = flops.cost(run.model, rows=run.data.batch, **shape)
   attention = 3 * run.data.batch * flops.forward(run.model, **shape).attention
   context = setting.mesh[-1]
-  # Queries of the last stretch of a row see nearly all of it.
-  uneven = attention * (1 - 1 / context)
+  most = context * flops.pairs(run.model, **shape, stretches=context)
+  uneven = attention * (most / flops.pairs(run.model, **shape) - 1)
   again = 1 + AGAIN[setting.remat] / 3
   return again * (cost.flops + uneven) / math.prod(setting.mesh)
 
@@ -208,7 +221,7 @@ def _collectives(
 ) -> list[collectives_lib.Collective]:
   """What a step sends, in bf16."""
   towers, again = run.model.towers, AGAIN[setting.remat]
-  copies, shares, tensor, context = setting.mesh
+  _, shares, tensor, context = setting.mesh
   devices = np.arange(math.prod(setting.mesh)).reshape(setting.mesh)
   places = {
     'weights': devices[0, :, 0, :],

@@ -45,7 +45,7 @@ def report(
     return told
   program = hlo.parse(made.text)
   runs = runs_lib.runs(program)
-  work = work_lib.work(program, runs, _seen(run))
+  work = work_lib.work(program, runs, _seen(run, mesh))
   found = collectives_lib.collectives(program, runs, mesh)
   line = roofline_lib.roofline(work, found, topology, mesh)
   cost = flops.cost(
@@ -70,14 +70,18 @@ def report(
   }
 
 
-def _seen(run: schema.StoryRun) -> float:
+def _seen(run: schema.StoryRun, mesh: Mesh) -> float:
   """The share of pairs that attention to the past computes.
 
-  Its kernels tell their cost as if every pair were seen, and skip the rest.
+  Its kernels tell their cost as if every pair were seen, and skip the rest. Of
+  devices along `context`, the one with most to do: the others wait for it.
   """
+  context = mesh.shape['context']
   film = run.data.chunks * run.model.frames.tokens
   text = run.data.text_length
-  seen = flops.pairs(run.model, chunks=run.data.chunks, text_length=text)
+  seen = context * flops.pairs(
+    run.model, chunks=run.data.chunks, text_length=text, stretches=context
+  )
   seen -= film * run.model.frames.tokens  # Noisy chunks, each to itself.
   return seen / ((text + 2 * film) * (text + film))
 

@@ -125,6 +125,25 @@ def test_the_bias_of_a_few_samples_leaves_the_difference_alone():
   assert held >= 7
 
 
+def test_growth_is_what_one_difference_has_more_than_another():
+  held = 0
+  for seed in range(8):
+    rng = np.random.default_rng(seed)
+
+    def sets(far, rng=rng):
+      return [
+        list(rng.normal(size=(60, 2, 8)) + moved * np.eye(8)[0])
+        for moved in (far, 0.5, 0.0)
+      ]
+
+    late, early = sets(2.0), sets(1.0)
+    found = frechet.growth(late, early, draws=40, seed=seed)
+    held += found.low <= 2.0**2 - 1.0**2 <= found.high
+    back = frechet.growth(early, late, draws=40, seed=seed)
+    assert back.corrected < 0 < found.low
+  assert held >= 6
+
+
 def test_sets_are_no_nearer_than_themselves():
   groups = [_samples(3, 4, seed) for seed in range(6)]
   found = frechet.difference(groups, groups, groups, 20)

@@ -157,7 +157,11 @@ def test_what_there_is_becomes_a_page(tmp_path):
   assert 'attack' in short['layouts']['tv2tv']['words']
   assert short['layouts']['tv2tv']['words']['attack']['corrected'] is None
   assert short['layouts']['t2v']['figures']['undone'] == [0.25, 0.25]
-  assert report['growth']['think2v']['value'] < 0, 'half the lead'
+  grown = report['growth']['think2v']
+  assert grown['value'] < 0, 'half the lead'
+  # 4 x (0.75^2 - 0.55^2) less 4 x (0.5^2 - 0.1^2).
+  assert grown['nearer']['low'] < 0.08 < grown['nearer']['high']
+  assert 'From short to long, the lead over think2v changes by -' in text
   assert 'tv2tv over think2v: +' in text
   assert text.splitlines()[-1] == f'page: {tmp_path / "index.html"}'
   page = (tmp_path / 'index.html').read_text()

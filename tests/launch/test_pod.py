@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+import importlib
 import json
+import pathlib
 import types
 
 import numpy as np
@@ -210,6 +212,37 @@ def test_slices_hold_copies():
   topology = _slice(_V5P, (4, 4, 4), slices=2)
   for setting in guess_lib.settings(_sports(), topology):
     assert setting.mesh[0] % 2 == 0
+
+
+def test_copies_in_a_slice_are_not_tried():
+  for setting in guess_lib.settings(_sports(), _slice(_V5P, (4, 4, 4))):
+    assert setting.mesh[0] == 1
+
+
+_COMPILED = sorted(pathlib.Path('launch/recipes').glob('*/step-*.json'))
+
+
+@pytest.mark.parametrize('path', _COMPILED, ids=lambda p: f'{p.parts[-2:]}')
+def test_a_guess_is_close_to_what_was_compiled(path):
+  """Of whole models on whole slices: a fifth in time, a third in memory."""
+  told = json.loads(path.read_text())
+  module = importlib.import_module(f'configs.{path.parent.name}')
+  run = config_lib.from_config_dict(schema.StoryRun, module.get_config())
+  topology = topology_lib.described(told['topology'])
+  setting = guess_lib.Setting(
+    tuple(told['mesh'].values()), told['remat'], told['accumulate']
+  )
+  guess = guess_lib.guess(setting, run, topology)
+  seconds = (told['seconds']['step'] + told['seconds']['apart']) / 2
+  assert guess.seconds == pytest.approx(seconds, rel=0.2)
+  assert guess.memory == pytest.approx(told['memory']['total'], rel=0.34)
+
+
+def test_kernels_keep_no_scores():
+  run = _run(remat='layer', attention='flash')
+  scores, none = plan_lib.plan(run), plan_lib.plan(run, kernels=True)
+  assert none.layer < scores.layer
+  assert none.kept == scores.kept
 
 
 def _guess(mesh, remat, memory, seconds):

@@ -34,15 +34,15 @@ def net():
 
 
 @pytest.fixture(scope='module')
-def new_judges(dataset, net):
+def new_judges(dataset, net, tmp_path_factory):
   """Makes what looks at stories, with a reader of chance."""
+  witness = str(tmp_path_factory.mktemp('chance'))
 
   def new():
     with pytest.MonkeyPatch.context() as patch:
       patch.setattr(reader_lib, 'trained', lambda *_: told.reader_of(net))
-      return story_set.Judges(
-        story_set.Settings(records=dataset, witness='chance')
-      )
+      settings = story_set.Settings(records=dataset, witness=witness)
+      return story_set.Judges(settings)
 
   return new
 

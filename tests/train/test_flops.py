@@ -88,15 +88,16 @@ def test_the_formula_counts_what_xla_counts(changes):
   assert 1.0 < ratio < 1.05
 
 
-def _looked_at(config: model_lib.ModelConfig, row) -> int:
-  """Pairs under the mask of the model itself."""
+def _looked_at(config: model_lib.ModelConfig, row) -> np.ndarray:
+  """Keys that each query sees under the mask of the model itself."""
   shape = dict(tokens=config.frames.tokens, span=config.span)
   text = timeline.of_text(row.index, row.story)
   clean = timeline.of_clean(row.chunk_index, row.chunk_story, **shape)
   noisy = timeline.of_noisy(row.chunk_index, row.chunk_story, **shape)
   everything = streams.joined_places(text, clean, noisy)
   window = dict(window=config.towers.window, sink=config.towers.sink)
-  return int(timeline.visible(everything, everything, **window).sum())
+  visible = timeline.visible(everything, everything, **window)
+  return np.asarray(visible.sum(axis=-1)).reshape(-1)
 
 
 @pytest.mark.parametrize(
@@ -123,8 +124,16 @@ def test_pairs_are_those_of_the_mask(changes):
     chunk_story=jnp.zeros((1, chunks), jnp.int32),
     **whole,
   )
-  counted = flops.pairs(config, chunks=chunks, text_length=words)
-  assert counted == _looked_at(config, row)
+  shape = dict(chunks=chunks, text_length=words)
+  seen = _looked_at(config, row)
+  assert flops.pairs(config, **shape) == seen.sum()
+  film = chunks * config.frames.tokens
+  text, clean, noisy = np.split(seen, (words, words + film))
+  for count in (2, 4):
+    each = sum(x.reshape(count, -1).sum(axis=1) for x in (text, clean, noisy))
+    assert flops.pairs(config, **shape, stretches=count) == each.max()
+  with pytest.raises(ValueError, match='are not 5 equal stretches'):
+    flops.pairs(config, **shape, stretches=5)
 
 
 def test_pairs_are_the_sum_of_the_paper_s_table():

@@ -204,16 +204,50 @@ def difference(
   Raises:
     ValueError: as `interval`.
   """
-  _check_groups(groups, others, real, draws=draws)
+  return _mirrored(*_differences((groups, others, real), draws, seed))
+
+
+def growth(
+  late: Sequence[Sequence[Float[np.ndarray, '_ D']]],
+  early: Sequence[Sequence[Float[np.ndarray, '_ D']]],
+  draws: int = 200,
+  seed: int = 0,
+) -> Estimate:
+  """How much larger one difference is than another, and how surely.
+
+  Args:
+    late: what `difference` takes: groups, others, real.
+    early: likewise, of other stories, which are drawn apart from those.
+    draws: how often stories are drawn.
+    seed: of the draws.
+
+  Returns:
+    Above zero where the one set is farther behind in `late`.
+
+  Raises:
+    ValueError: as `interval`.
+  """
+  whole, found = _differences(late, draws, seed)
+  less, drawn = _differences(early, draws, seed + 1)
+  return _mirrored(whole - less, found - drawn)
+
+
+def _differences(
+  sets: Sequence[Sequence[np.ndarray]], draws: int, seed: int
+) -> tuple[float, np.ndarray]:
+  """The difference of the first two sets from the third; and of drawn ones."""
+  _check_groups(*sets, draws=draws)
   rng = np.random.default_rng(seed)
   found = []
   for _ in range(draws):
-    one, other, world = (_drawn(each, rng) for each in (groups, others, real))
+    one, other, world = (_drawn(each, rng) for each in sets)
     found.append(_between(one, world) - _between(other, world))
-  return _mirrored(_between(groups, real) - _between(others, real), found)
+  groups, others, real = sets
+  whole = _between(groups, real) - _between(others, real)
+  return whole, np.array(found)
 
 
-def _mirrored(whole: float, drawn: Sequence[float]) -> Estimate:
+def _mirrored(whole: float, drawn: Sequence[float] | np.ndarray) -> Estimate:
   """The basic bootstrap: what draws are off by, the whole is, the other way."""
   below, above = np.percentile(drawn, _ENDS)
   ends = 2 * whole - np.array([above, below, np.mean(drawn)])

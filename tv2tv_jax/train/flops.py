@@ -91,13 +91,32 @@ def matrices(config: tower.MotConfig) -> int:
 
 
 def pairs(
-  config: model_lib.ModelConfig, *, chunks: int, text_length: int
+  config: model_lib.ModelConfig,
+  *,
+  chunks: int,
+  text_length: int,
+  stretches: int = 1,
 ) -> int:
   """Queries and keys of a row that see each other: the bracket of (3).
 
   The row is one story, in the order of time, with its words spread evenly.
+
+  Args:
+    config: of the model.
+    chunks: of the row.
+    text_length: of the row.
+    stretches: of equal length, that each of words, clean film and noisy film
+      is cut into; above 1, the pairs of that stretch which has most.
+
+  Raises:
+    ValueError: stretches that do not divide words and film.
   """
   tokens, span = config.frames.tokens, config.span
+  if text_length % stretches or chunks * tokens % stretches:
+    raise ValueError(
+      f'{text_length} words and {chunks * tokens} tokens of film are not '
+      f'{stretches} equal stretches'
+    )
   chunk = np.arange(chunks)
   # Text before each chunk; what stands before chunk c stands after c chunks.
   before = text_length * (chunk + 1) // chunks
@@ -108,16 +127,17 @@ def pairs(
   clean = np.repeat(start, tokens) + np.tile(offsets, chunks)
   keys = np.sort(np.concatenate([text, clean]))
 
-  def seen(horizon: np.ndarray) -> int:
+  def seen(horizon: np.ndarray) -> np.ndarray:
     count = np.searchsorted(keys, horizon)
     if window := config.towers.window:
       near = horizon - window
       far = np.minimum(near, config.towers.sink)
       count += np.searchsorted(keys, far) - np.searchsorted(keys, near)
-    return int(count.sum())
+    return count.reshape(stretches, -1).sum(axis=1)
 
-  film = seen(start + span) + seen(start) + chunks * tokens
-  return seen(text + 1) + tokens * film
+  film = seen(np.repeat(start + span, tokens)) + seen(np.repeat(start, tokens))
+  itself = chunks * tokens**2 // stretches
+  return int((seen(text + 1) + film + itself).max())
 
 
 def _coder(config: frames_lib.FramesConfig, width: int) -> tuple[int, int]:

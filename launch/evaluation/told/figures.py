@@ -14,7 +14,6 @@ from tv2tv_jax.evaluate import wording
 _BINS = 24  # of a curve over the time of the longest story
 
 Part = parts_lib.Part
-Films = Sequence[Part | parts_lib.InTime]
 
 
 def stories(
@@ -38,7 +37,7 @@ def stories(
   return found
 
 
-def of(parts: Sequence[Part], real: Sequence[parts_lib.InTime]) -> Any:
+def of(parts: Sequence[Part], real: Sequence[Part]) -> Any:
   """All figures in time.
 
   Args:
@@ -61,9 +60,7 @@ def _rate(parts: Sequence[Part]) -> float:
   return parts[0].record['rate']
 
 
-def _drift(
-  parts: Sequence[Part], real: Sequence[parts_lib.InTime]
-) -> dict[str, Any]:
+def _drift(parts: Sequence[Part], real: Sequence[Part]) -> dict[str, Any]:
   """Of each statistic its mean, its curve over time, and its slope."""
   rate = _rate(parts)
   longest = max(part.record['frames'] for part in parts)
@@ -89,7 +86,9 @@ def _drift(
   return {'seconds': times, 'statistics': found}
 
 
-def _line(films: Films, name: str, rate: float) -> dict[str, float | None]:
+def _line(
+  films: Sequence[Part], name: str, rate: float
+) -> dict[str, float | None]:
   """A statistic's mean over all frames, and how it grows, per minute."""
   values = [film.statistics[name] for film in films]
   slopes = np.array([drift.slope(each, rate) for each in values])
@@ -102,7 +101,7 @@ def _line(films: Films, name: str, rate: float) -> dict[str, float | None]:
   }
 
 
-def _flicker(films: Films) -> dict[str, float]:
+def _flicker(films: Sequence[Part]) -> dict[str, float]:
   """Means over all frames; of films that stand still, `steadiness` is 1."""
   changes = np.concatenate([film.changes for film in films])
   undone = np.concatenate([film.undone for film in films])

@@ -62,14 +62,6 @@ class Eyes(NamedTuple):
     }
 
 
-class InTime(NamedTuple):
-  """What changes in a film; the fields are those of `Part`."""
-
-  changes: Float[np.ndarray, 'S']
-  undone: Float[np.ndarray, 'R']
-  statistics: Mapping[str, Float[np.ndarray, 'T']]
-
-
 class Part(NamedTuple):
   """What is known of a story.
 
@@ -121,6 +113,7 @@ def seen(
       'ms_ssim': pictures.ms_ssim(*pairs),
     }
   reach = min(_REACH, frames.shape[2] // 3)
+  cell = min(_CELL, *frames.shape[1:3])
   return Part(
     name=told.name,
     record=told.record,
@@ -128,18 +121,10 @@ def seen(
     features=features,
     i3d=of_clips(eyes, frames),
     travel=motion.shifts(frames[None], reach)[0],
-    **in_time(frames)._asdict(),
-    likeness=likeness,
-  )
-
-
-def in_time(frames: Frames) -> InTime:
-  """What changes in a film with time."""
-  cell = min(_CELL, *frames.shape[1:3])
-  return InTime(
     changes=flicker.changes(frames),
     undone=flicker.undone(frames, cell),
     statistics=drift.statistics(frames),
+    likeness=likeness,
   )
 
 
