@@ -194,7 +194,7 @@ def _flops(setting: Setting, run: schema.StoryRun) -> float:
   cost = flops.cost(run.model, rows=run.data.batch, **shape)
   attention = 3 * run.data.batch * flops.forward(run.model, **shape).attention
   context = setting.mesh[-1]
-  most = context * flops.pairs(run.model, **shape, stretches=context)
+  most = context * flops.pairs(run.model, **shape, devices=context)
   uneven = attention * (most / flops.pairs(run.model, **shape) - 1)
   again = 1 + AGAIN[setting.remat] / 3
   return again * (cost.flops + uneven) / math.prod(setting.mesh)

@@ -80,7 +80,7 @@ def _seen(run: schema.StoryRun, mesh: Mesh) -> float:
   film = run.data.chunks * run.model.frames.tokens
   text = run.data.text_length
   seen = context * flops.pairs(
-    run.model, chunks=run.data.chunks, text_length=text, stretches=context
+    run.model, chunks=run.data.chunks, text_length=text, devices=context
   )
   seen -= film * run.model.frames.tokens  # Noisy chunks, each to itself.
   return seen / ((text + 2 * film) * (text + film))

@@ -59,7 +59,7 @@ def _places() -> streams_lib.Streams:
 
 def _loss(model, x, places):
   plan = plan_lib.in_slots(_CHUNKS, 0, _WORDS)
-  out, _ = model(x, places, chunks=_CHUNKS, plan=plan)
+  out, _ = model(x, places, chunks=_CHUNKS, order=plan)
   return jnp.mean(jnp.square(out.text - 1)) + jnp.mean(
     jnp.square(out.clean + 1)
   )

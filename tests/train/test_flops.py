@@ -88,6 +88,9 @@ def test_the_formula_counts_what_xla_counts(changes):
   assert 1.0 < ratio < 1.05
 
 
+_HALVES = (0, 3), (1, 2)  # Stretches of a row on two devices.
+
+
 def _looked_at(config: model_lib.ModelConfig, row) -> np.ndarray:
   """Keys that each query sees under the mask of the model itself."""
   shape = dict(tokens=config.frames.tokens, span=config.span)
@@ -129,11 +132,15 @@ def test_pairs_are_those_of_the_mask(changes):
   assert flops.pairs(config, **shape) == seen.sum()
   film = chunks * config.frames.tokens
   text, clean, noisy = np.split(seen, (words, words + film))
-  for count in (2, 4):
-    each = sum(x.reshape(count, -1).sum(axis=1) for x in (text, clean, noisy))
-    assert flops.pairs(config, **shape, stretches=count) == each.max()
-  with pytest.raises(ValueError, match='are not 5 equal stretches'):
-    flops.pairs(config, **shape, stretches=5)
+  halves = [np.split(x, 4) for x in (text, clean, noisy)]
+  dealt = [sum(x[a].sum() + x[b].sum() for x in halves) for a, b in _HALVES]
+  assert flops.pairs(config, **shape, devices=2) == max(dealt)
+  # Three chunks cannot be dealt out in stretches of one length.
+  fewer = dict(chunks=3, text_length=9)
+  total = flops.pairs(config, **fewer)
+  assert 1.04 < 3 * flops.pairs(config, **fewer, devices=3) / total < 1.8
+  with pytest.raises(ValueError, match='5 devices do not divide 12 words'):
+    flops.pairs(config, **shape, devices=5)
 
 
 def test_pairs_are_the_sum_of_the_paper_s_table():

@@ -33,7 +33,7 @@ def outputs(request, row):
     plan = plan_lib.in_order(_CHUNKS, _LENGTH)
 
   def run(model, clean, noisy):
-    out = model(*tiny.streams(row, clean, noisy), plan=plan)
+    out = model(*tiny.streams(row, clean, noisy), order=plan)
     return out.logits, out.velocity
 
   return run

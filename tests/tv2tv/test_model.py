@@ -168,7 +168,7 @@ def test_a_plan_changes_nothing(window):
   close = tiny.row(stories, text_length=40, chunks=8)
   inputs = tiny.streams(close, clean, noisy)
   expected = tiny.run(model, *inputs)
-  planned = jax.jit(lambda model, *inputs: model(*inputs, plan=plan))
+  planned = jax.jit(lambda model, *inputs: model(*inputs, order=plan))
   plan = plan_lib.in_order(8, 40)
   found = planned(model, *inputs)
   np.testing.assert_allclose(found.logits, expected.logits, atol=1e-5)
@@ -176,7 +176,7 @@ def test_a_plan_changes_nothing(window):
   slots = story_lib.Slots(3, 6)
   roomy = tiny.row(stories, text_length=60, chunks=8, slots=slots)
   plan = plan_lib.in_slots(8, *slots)
-  planned = jax.jit(lambda model, *inputs: model(*inputs, plan=plan))
+  planned = jax.jit(lambda model, *inputs: model(*inputs, order=plan))
   found = planned(model, *tiny.streams(roomy, clean, noisy))
   np.testing.assert_allclose(found.velocity, expected.velocity, atol=1e-5)
   there = np.asarray(roomy.story[0]) >= 0

@@ -45,7 +45,7 @@ def filmed(
 
   def velocity(x: jax.Array, t: Float[Array, '']) -> jax.Array:
     noisy = clean._replace(latents=x, t=t * ones)
-    out = model(text, clean, noisy, plan=plan).velocity
+    out = model(text, clean, noisy, order=plan).velocity
     return sharding.place(out, 'batch')  # As the noise lies.
 
   return solvers.solved(velocity, noise, times_lib.evenly(steps))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from tv2tv_jax import sharding
+from tv2tv_jax.interleave import deal
 from tv2tv_jax.interleave import plan as plan_lib
 from tv2tv_jax.interleave import streams as streams_lib
 from tv2tv_jax.interleave import timeline
@@ -48,12 +49,14 @@ class Sight(NamedTuple):
       also sees its own chunk, which needs no mask.
     chunks: noisy chunks of a row.
     filled: slots of the cache that any row has filled; None without one.
+    order: what is known of the order of the rows.
   """
 
   turn: dict[_Group, rope.Turn]
   past: tuple[Glance, ...]
   chunks: int
   filled: Int[Array, ''] | None
+  order: deal.Order
 
 
 def sight(
@@ -62,7 +65,7 @@ def sight(
   cache: cache_lib.Cache | None,
   *,
   chunks: int,
-  plan: plan_lib.Plan | None,
+  order: deal.Order,
 ) -> Sight:
   """Who sees whom.
 
@@ -71,7 +74,7 @@ def sight(
     places: the `Timeline` of each stream.
     cache: the past of the rows.
     chunks: chunks of a row.
-    plan: what is known of the rows' order.
+    order: what is known of the order of the rows.
 
   Raises:
     ValueError: a noisy chunk without any past.
@@ -87,7 +90,8 @@ def sight(
     )
     for group in _groups(lengths)
   }
-  keys = jax.tree.map(lambda part: sharding.place(part, 'batch'), places)
+  keys = deal.whole(places, order)
+  plan = order if isinstance(order, plan_lib.Plan) else None
   if sharding.splits('length') or config.attention == 'flash':
     plan = None  # Queries are cut by device, or by the engine.
   glances = []
@@ -105,7 +109,7 @@ def sight(
       past.append(streams_lib.joined_places(text, clean))
     glances.append(Glance(piece, past_lib.seen(config, queries, past)))
   filled = cache and jnp.max(cache.length)
-  return Sight(turn, tuple(glances), chunks, filled)
+  return Sight(turn, tuple(glances), chunks, filled, order)
 
 
 def _rows(places: timeline.Timeline, begin: int, end: int) -> timeline.Timeline:
@@ -143,7 +147,7 @@ class Block(nnx.Module):
       pieces = (streams_lib.unwoven(a, len(group), axis=-2) for a in projected)
       for name, *each in zip(group, *pieces, strict=True):
         brought[name] = tower.Projected(*each)
-    brought = _with_whole_keys(brought)
+    brought = _with_whole_keys(brought, sight.order)
     attended = self._attended(brought, sight, cached)
     out = {}
     for group in sight.turn:
@@ -241,19 +245,20 @@ def _groups(lengths: Streams) -> list[_Group]:
 
 
 def _with_whole_keys(
-  brought: dict[str, tower.Projected],
+  brought: dict[str, tower.Projected], order: deal.Order
 ) -> dict[str, tower.Projected]:
-  """Keys and values of the past on every device that shares their row."""
+  """Keys and values of the past, in time order, wherever their row is."""
   if not sharding.splits('length'):
     return brought
-  axes = ('batch', 'heads', None, 'head_dim')
+
+  def whole(x: jax.Array) -> jax.Array:
+    x = sharding.place(x, 'batch', 'heads', None, 'head_dim')
+    return deal.back(x, order, axis=-2)
+
   return {
     name: each
     if name == 'noisy'
-    else each._replace(
-      key=sharding.place(each.key, *axes),
-      value=sharding.place(each.value, *axes),
-    )
+    else each._replace(key=whole(each.key), value=whole(each.value))
     for name, each in brought.items()
   }
 

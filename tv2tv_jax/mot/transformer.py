@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from flax import nnx
 import jax
 
-from tv2tv_jax.interleave import plan as plan_lib
+from tv2tv_jax.interleave import deal
 from tv2tv_jax.interleave import streams as streams_lib
 from tv2tv_jax.mot import block
 from tv2tv_jax.mot import cache as cache_lib
@@ -41,7 +41,7 @@ class MixtureOfTransformers(nnx.Module):
     *,
     chunks: int = 0,
     cache: cache_lib.Cache | None = None,
-    plan: plan_lib.Plan | None = None,
+    order: deal.Order = None,
   ) -> tuple[Streams, cache_lib.Layers | None]:
     """Runs all layers.
 
@@ -50,13 +50,14 @@ class MixtureOfTransformers(nnx.Module):
       places: the `Timeline` of each of them.
       chunks: chunks of a row.
       cache: the past of the rows.
-      plan: what is known of the rows' order, to leave out what none can see.
+      order: what is known of the order of the rows, to leave out what no query
+        can see.
 
     Returns:
       The normalised streams, and the keys and values of the text and clean
-      tokens in each layer, to append to a cache.
+      tokens in each layer, in time order, to append to a cache.
     """
-    sight = block.sight(self.config, places, cache, chunks=chunks, plan=plan)
+    sight = block.sight(self.config, places, cache, chunks=chunks, order=order)
 
     def layer(
       x: Streams, scanned: tuple[block.Block, block.Cached]

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from tv2tv_jax import sharding
 from tv2tv_jax.flow import path
 from tv2tv_jax.flow import times
+from tv2tv_jax.interleave import deal
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.train import dropout
 from tv2tv_jax.tv2tv import model as model_lib
@@ -51,7 +52,8 @@ class _Use(enum.IntEnum):
 class Exercise(NamedTuple):
   """A batch with all that is drawn and counted for it; every field is by row.
 
-  A loss of rows of an exercise draws nothing and adds up over rows.
+  A loss of rows of an exercise draws nothing and adds up over rows. Words and
+  chunks are in time order, or as they were dealt out (`dealt`).
 
   Attributes:
     text: the words that are seen.
@@ -76,6 +78,11 @@ class Exercise(NamedTuple):
   said_share: Float[Array, 'B L']
   filmed: Bool[Array, 'B N']
   filmed_share: Float[Array, 'B N']
+
+  @property
+  def dealt(self) -> deal.Dealt | None:
+    """How rows are dealt out to the devices that share them."""
+    return deal.among(self.following.shape[1], self.filmed.shape[1])
 
 
 def prepared(
@@ -122,7 +129,9 @@ def prepared(
     filmed=filmed,
     filmed_share=_shares(filmed),
   )
-  return jax.tree.map(lambda leaf: sharding.place(leaf, 'batch'), exercise)
+  exercise = jax.tree.map(lambda leaf: sharding.place(leaf, 'batch'), exercise)
+  dealt = exercise.dealt
+  return jax.tree.map(lambda leaf: deal.out(leaf, dealt), exercise)
 
 
 def _filmed(row: story_lib.Row, config: ExerciseConfig) -> Bool[Array, 'B N']:

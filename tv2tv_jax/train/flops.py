@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tv2tv_jax.interleave import deal
 from tv2tv_jax.mot import tower
 from tv2tv_jax.tv2tv import frames as frames_lib
 from tv2tv_jax.tv2tv import model as model_lib
@@ -95,7 +96,7 @@ def pairs(
   *,
   chunks: int,
   text_length: int,
-  stretches: int = 1,
+  devices: int = 1,
 ) -> int:
   """Queries and keys of a row that see each other: the bracket of (3).
 
@@ -105,18 +106,20 @@ def pairs(
     config: of the model.
     chunks: of the row.
     text_length: of the row.
-    stretches: of equal length, that each of words, clean film and noisy film
-      is cut into; above 1, the pairs of that stretch which has most.
+    devices: that share the row, as `interleave/deal` has it; of several, the
+      pairs of the one with most.
 
   Raises:
-    ValueError: stretches that do not divide words and film.
+    ValueError: devices that do not divide words and film.
   """
   tokens, span = config.frames.tokens, config.span
-  if text_length % stretches or chunks * tokens % stretches:
+  if text_length % devices or chunks * tokens % devices:
     raise ValueError(
-      f'{text_length} words and {chunks * tokens} tokens of film are not '
-      f'{stretches} equal stretches'
+      f'{devices} devices do not divide {text_length} words and '
+      f'{chunks * tokens} tokens of film'
     )
+  dealt = deal.between(devices, text_length, chunks)
+  order = dealt.stretches if dealt else range(devices)
   chunk = np.arange(chunks)
   # Text before each chunk; what stands before chunk c stands after c chunks.
   before = text_length * (chunk + 1) // chunks
@@ -133,10 +136,11 @@ def pairs(
       near = horizon - window
       far = np.minimum(near, config.towers.sink)
       count += np.searchsorted(keys, far) - np.searchsorted(keys, near)
-    return count.reshape(stretches, -1).sum(axis=1)
+    each = count.reshape(len(order), -1).sum(axis=1)
+    return each[list(order)].reshape(devices, -1).sum(axis=1)
 
   film = seen(np.repeat(start + span, tokens)) + seen(np.repeat(start, tokens))
-  itself = chunks * tokens**2 // stretches
+  itself = chunks * tokens**2 // devices
   return int((seen(text + 1) + film + itself).max())
 
 

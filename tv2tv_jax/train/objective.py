@@ -111,7 +111,12 @@ def loss(
     plan: what is known of the rows' order.
   """
   del key, progress
-  out = model(exercise.text, exercise.clean, exercise.noisy, plan=plan)
+  out = model(
+    exercise.text,
+    exercise.clean,
+    exercise.noisy,
+    order=exercise.dealt or plan,
+  )
   surprise = model.surprise(out.text, exercise.following)
   error = jnp.square(out.velocity - exercise.velocity)
   error = jnp.mean(error, axis=(2, 3, 4))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from tv2tv_jax import sharding
-from tv2tv_jax.interleave import plan as plan_lib
+from tv2tv_jax.interleave import deal
 from tv2tv_jax.interleave import streams as streams_lib
 from tv2tv_jax.interleave import timeline
 from tv2tv_jax.mot import cache as cache_lib
@@ -144,7 +144,7 @@ class Tv2tv(nnx.Module):
     noisy: Chunks | None = None,
     *,
     cache: cache_lib.Cache | None = None,
-    plan: plan_lib.Plan | None = None,
+    order: deal.Order = None,
   ) -> Outputs:
     """Runs the streams that are there after the past of `cache`.
 
@@ -153,7 +153,8 @@ class Tv2tv(nnx.Module):
       clean: chunks as history.
       noisy: chunks to film.
       cache: what was read before.
-      plan: what is known of the rows' order, to leave out what none can see.
+      order: what is known of the order of the rows, to leave out what no query
+        can see.
 
     Raises:
       ValueError: chunks of another size than the frame coder's.
@@ -185,10 +186,10 @@ class Tv2tv(nnx.Module):
       Streams(**places),
       chunks=next((c.t.shape[1] for c in (noisy, clean) if c is not None), 0),
       cache=cache,
-      plan=plan,
+      order=order,
     )
     kept = [
-      jax.tree.map(lambda part: sharding.place(part, 'batch'), places[name])
+      deal.whole(places[name], order)
       for name in ('text', 'clean')
       if name in places
     ]
