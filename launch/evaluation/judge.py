@@ -19,6 +19,7 @@ import numpy as np
 from configs import schema
 from tv2tv_jax import sharding
 from tv2tv_jax.flow import path
+from tv2tv_jax.interleave import deal
 from tv2tv_jax.train import accumulate
 from tv2tv_jax.train import exercise as exercise_lib
 from tv2tv_jax.train import step as step_lib
@@ -120,7 +121,8 @@ def _drawn_by_row(
     return jax.random.normal(noise_key, latents.shape[1:]), t
 
   keys = keys_of_rows(jax.random.key(0), first, len(latents))
-  noise, t = jax.vmap(draw)(keys)
+  drawn = jax.vmap(draw)(keys)
+  noise, t = (deal.out(each, exercise.dealt) for each in drawn)
   noisy = path.noised(latents, noise, t)
   return exercise._replace(
     noisy=exercise.noisy._replace(latents=noisy, t=t),

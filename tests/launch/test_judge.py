@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from configs import schema
 from launch.evaluation import judge as judge_lib
 from tests import tiny
 from tv2tv_jax import config as config_lib
+from tv2tv_jax import sharding
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.train import accumulate
 from tv2tv_jax.train import objective
@@ -32,14 +34,14 @@ def _run(**changes) -> schema.StoryRun:
   return dataclasses.replace(run, objective=settings)
 
 
-def _batches(size: int):
+def _batches(size: int, chunks: int = 5):
   """The rows, side by side in batches that are filled up with padding."""
   rows = _ROWS + (-len(_ROWS) % size) * [[]]
-  latents = np.zeros((len(rows), 5, 4, 4, 3), np.float32)
-  latents[: len(_ROWS)] = tiny.latents(0, len(_ROWS))
+  latents = np.zeros((len(rows), chunks, 4, 4, 3), np.float32)
+  latents[: len(_ROWS)] = tiny.latents(0, len(_ROWS), chunks)
   return [
     {
-      **_arrays(tiny.row(*rows[i : i + size])),
+      **_arrays(tiny.row(*rows[i : i + size], chunks=chunks)),
       'latents': latents[i : i + size],
     }
     for i in range(0, len(rows), size)
@@ -90,6 +92,16 @@ def test_batches_change_no_figure():
   assert all(map(np.isfinite, one.values()))
   assert {'held_out/text/eos', 'held_out/video/t3'} <= one.keys()
   assert other == pytest.approx(one, rel=1e-6)
+
+
+def test_devices_that_share_rows_change_no_figure():
+  """Rows are dealt out to them, their noise with them."""
+  run, lesson = _run(), objective.lesson(_run().objective)
+  model, batches = tiny.model(depth=1), _batches(2, chunks=8)
+  alone = judge_lib.judge(run, lesson, batches)(model)
+  with jax.set_mesh(sharding.make_mesh((1, 2, 1, 4))):
+    shared = judge_lib.judge(run, lesson, batches)(tiny.model(depth=1))
+  assert shared == pytest.approx(alone, rel=1e-5)
 
 
 def test_where_nothing_counts_there_is_no_number():
