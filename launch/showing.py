@@ -108,7 +108,9 @@ def _told(workdir: pathlib.Path, model: nnx.Module) -> list[sheet.Row]:
 
 
 def _save(picture: Image.Image, workdir: pathlib.Path, step: int) -> None:
-  """Writes the file of a step."""
+  """Writes the file of a step, once."""
+  if not sharding.leads():
+    return
   folder = workdir / FOLDER
   folder.mkdir(exist_ok=True)
   buffer = io.BytesIO()

@@ -12,8 +12,8 @@ run is left as it is. With `--config.weights=FOLDER`, a VAE that
 weights. Any field of the config can be set: `--config.a.b=v`.
 
 With `--config.train.show_every=N`, DIR/pictures gets held-out clips above their
-copies every so many steps; `--profile_steps`, `--tensorboard`, signals and exit
-statuses are those of `launch.train`. A VAE is small: it trains in one process.
+copies every so many steps. `--profile_steps`, `--tensorboard`, `--mesh`,
+`--distributed`, signals and exit statuses are those of `launch.train`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,6 @@ import pathlib
 from typing import Any
 
 from absl import flags
-import jax
 import numpy as np
 
 from data_pipelines import mixture
@@ -40,6 +39,7 @@ from tv2tv_jax import sharding
 from tv2tv_jax.evaluate import pictures
 from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import feed
+from tv2tv_jax.train import leader
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import state as state_lib
 from tv2tv_jax.train import vae as train_vae
@@ -59,17 +59,12 @@ def main(_) -> None:
       'config.data.records is empty: give the dataset that launch.record '
       'wrote, --config.data.records=DIR'
     )
-  if jax.process_count() > 1:
-    raise ValueError(
-      f'{jax.process_count()} processes: a VAE trains in one; give it all '
-      'devices of one machine'
-    )
   shares.check('config.data.batch', run.data.batch, 'batch')
   if run.data.images:
     count = run.data.image_batch
     shares.check('config.data.image_batch', count, 'batch')
   report_path = workdir / vae_report.NAME
-  if report_path.exists():
+  if leader.decides(report_path.exists()):
     workdir_lib.claim(workdir, run)
   else:
     held_out = list(_clips(run, 'test', run.data.held_out))
@@ -78,11 +73,12 @@ def main(_) -> None:
     state = _trained(run, held_out, workdir)
     train = _clips(run, 'train', run.data.statistics)
     vae_report.write(run, state, held_out, train, workdir)
-  report = json.loads(report_path.read_text())
-  print(
-    f'{workdir}: {report["psnr"]:.2f} dB on held-out clips after '
-    f'{report["steps"]} steps in {report["seconds"]:.0f} s'
-  )
+  if sharding.leads():
+    report = json.loads(report_path.read_text())
+    print(
+      f'{workdir}: {report["psnr"]:.2f} dB on held-out clips after '
+      f'{report["steps"]} steps in {report["seconds"]:.0f} s'
+    )
 
 
 def _trained(
@@ -147,7 +143,7 @@ def _clips(
   for clips in clips_lib.sample(
     run.data.records, split, count=count, length=_length(run), batch=_BATCH
   ):
-    yield clips.frames
+    yield clips.frames[: len(clips.takes)]
 
 
 if __name__ == '__main__':

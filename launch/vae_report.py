@@ -15,6 +15,7 @@ from tv2tv_jax import config as config_lib
 from tv2tv_jax import sharding
 from tv2tv_jax.evaluate import pictures
 from tv2tv_jax.nn import conv
+from tv2tv_jax.train import leader
 from tv2tv_jax.train import metrics
 from tv2tv_jax.train import state as state_lib
 from tv2tv_jax.train import vae as train_vae
@@ -28,10 +29,12 @@ _SSIM_PIXELS = 2**22  # in all, which take some seconds
 
 
 def copied(model: vae_lib.Vae, clips: Iterable[np.ndarray]) -> np.ndarray:
-  """Batches of clips as the VAE gives them back, uint8 [B, T, Y, X, 3]."""
+  """Batches of clips as the VAE gives them back, uint8 [B, T, Y, X, 3].
+
+  All processes have the same clips, and get all of them back.
+  """
   copy, _ = _programs()
-  again = [copy(model, sharding.put_batch(batch)) for batch in clips]
-  return np.concatenate(jax.device_get(again))
+  return np.concatenate([_shared(copy, model, batch) for batch in clips])
 
 
 def decibels(again: np.ndarray, held_out: list[np.ndarray]) -> dict[str, float]:
@@ -50,26 +53,47 @@ def write(
 ) -> None:
   """Statistics of the latents of `train`, contact sheet, report."""
   began = time.monotonic()
-  model, (_, encode) = state.ema.vae, _programs()
+  model, (_, encode) = _whole(state.ema.vae), _programs()
   moments = latents_lib.no_moments(run.vae.latent_channels)
   for clips in train:
-    latents = encode(model, sharding.put_batch(clips))
-    moments = latents_lib.add(moments, jax.device_get(latents))
+    moments = latents_lib.add(moments, _shared(encode, model, clips))
   fingerprint = latents_lib.fingerprint(model, config_lib.to_json(run.vae))
-  latents_lib.save(
-    workdir / 'latents.json', latents_lib.statistics(moments), fingerprint
-  )
   clips, again = np.concatenate(held_out), copied(model, held_out)
-  _sheet(clips, again, workdir / 'reconstructions.png')
-  records = metrics.read(workdir / 'metrics.jsonl')
-  report = {
-    **_figures(again, clips),
-    'steps': int(state.step),
-    'seconds': max(each.get('seconds', 0.0) for each in records),
-    'seconds_statistics': time.monotonic() - began,
-    'fingerprint': fingerprint,
-  }
-  workdir_lib.write_whole(workdir / NAME, json.dumps(report, indent=2) + '\n')
+
+  def leave() -> None:
+    latents_lib.save(
+      workdir / 'latents.json', latents_lib.statistics(moments), fingerprint
+    )
+    _sheet(clips, again, workdir / 'reconstructions.png')
+    records = metrics.read(workdir / 'metrics.jsonl')
+    report = {
+      **_figures(again, clips),
+      'steps': int(state.step),
+      'seconds': max(each.get('seconds', 0.0) for each in records),
+      'seconds_statistics': time.monotonic() - began,
+      'fingerprint': fingerprint,
+    }
+    workdir_lib.write_whole(workdir / NAME, json.dumps(report, indent=2) + '\n')
+
+  leader.does(leave)
+
+
+def _shared(
+  program: Callable, model: vae_lib.Vae, clips: np.ndarray
+) -> np.ndarray:
+  """What a program makes of clips that all processes have, on all of them."""
+  # Some more of the last one, so that devices share them evenly.
+  short = -len(clips) % sharding.devices_along('batch')
+  full = np.concatenate([clips, np.repeat(clips[-1:], short, axis=0)])
+  rows = sharding.rows_here(len(full))
+  made = program(model, sharding.put_batch(full[rows.start : rows.stop]))
+  return jax.device_get(made)[: len(clips)]
+
+
+@jax.jit
+def _whole(model: vae_lib.Vae) -> vae_lib.Vae:
+  """A VAE, which is small, on every device."""
+  return jax.tree.map(sharding.place, model)
 
 
 @functools.cache
@@ -77,10 +101,11 @@ def _programs() -> tuple[Callable, Callable]:
   """`(model, clips)` to clips as the VAE gives them back; to mean latents."""
 
   def copy(model, clips):
-    return train_vae.pictures_of(model.reconstruct(train_vae.pixels(clips)))
+    again = model.reconstruct(train_vae.pixels(clips))
+    return sharding.place(train_vae.pictures_of(again))
 
   def encode(model, clips):
-    return model.encode(train_vae.pixels(clips))[0].mean
+    return sharding.place(model.encode(train_vae.pixels(clips))[0].mean)
 
   options = conv.compiler_options()
   return tuple(

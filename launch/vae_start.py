@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from tv2tv_jax import config as config_lib
+from tv2tv_jax import sharding
 from tv2tv_jax.train import birth
 from tv2tv_jax.train import vae as train_vae
 from tv2tv_jax.train import vae_folder
@@ -45,7 +46,9 @@ def beginning(folder: pathlib.Path, config: vae_lib.VaeConfig) -> birth.Begin:
     ValueError: it is of another configuration; names every difference. How
       convolutions are computed may differ.
   """
-  found = vae_folder.restored(folder)
+  # By each process for itself, as constants: they are laid out with the run's.
+  with jax.set_mesh(sharding.make_mesh(devices=jax.local_devices()[:1])):
+    found = jax.device_get(vae_folder.restored(folder))
   theirs = dataclasses.replace(found.config, lowering=config.lowering)
   if type(theirs) is not type(config):
     lines = [f'config.vae.family is {config.family!r}, was {theirs.family!r}']

@@ -1,5 +1,7 @@
 """Programs as a user runs them, and a VAE small enough for a test."""
 
+import concurrent.futures
+import socket
 import subprocess
 import sys
 
@@ -23,6 +25,20 @@ def run(*arguments) -> subprocess.CompletedProcess:
     text=True,
     check=False,
   )
+
+
+def pair(*arguments) -> list[subprocess.CompletedProcess]:
+  """A program in two processes of one run, to its end."""
+  with socket.socket() as free:
+    free.bind(('localhost', 0))
+    port = free.getsockname()[1]
+  others = [f'--coordinator=localhost:{port}', '--processes=2']
+  with concurrent.futures.ThreadPoolExecutor() as pool:
+    both = [
+      pool.submit(run, *arguments, *others, f'--process={number}')
+      for number in range(2)
+    ]
+  return [each.result() for each in both]
 
 
 def error(done: subprocess.CompletedProcess) -> str:

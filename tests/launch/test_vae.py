@@ -70,6 +70,26 @@ def test_a_vae_is_trained_and_measured(film, vae):
   assert 'config.vae.taps is 3, was 2' in programs.error(other)
 
 
+def test_two_processes_train_the_same_vae(film, vae, tmp_path):
+  """And leave the same report, once; also of clips that do not share out."""
+  done = programs.pair(*_command(film, tmp_path, 'data.held_out=31'))
+  assert [each.returncode for each in done] == [0, 0], done[0].stderr
+  said = ['dB on held-out clips' in each.stdout for each in done]
+  assert said == [True, False]
+  alone, both = _report(vae), _report(tmp_path)
+  assert (alone['held_out_clips'], both['held_out_clips']) == (32, 31)
+  assert both['psnr'] == pytest.approx(alone['psnr'], abs=0.1)
+  one, two = (
+    {
+      r['step']: r['loss']
+      for r in metrics.read(each / 'metrics.jsonl')
+      if 'loss' in r
+    }
+    for each in (vae, tmp_path)
+  )
+  assert one and two == pytest.approx(one, rel=1e-5)
+
+
 def test_training_goes_on_from_weights_with_all_there_is(film, vae, tmp_path):
   """Pictures, a network and an adversary, at a rate that moves nothing far."""
   fields = {
