@@ -29,7 +29,8 @@ AGAIN = {
 }
 _PARTS = (1, 2, 4, 8, 16, 32)
 _OVER = 1.3  # Of the memory: a compiler that has little takes less.
-_PASSES = 300  # Over the stream of a layer, where it is computed again.
+_PASSES = 300  # Over the stream of a layer, there or computed again.
+_KERNELS = 1.05  # Attention's way back computes scores once more.
 _WHOLE = 0.3  # Of them, over what `tensor` does not split.
 _TENSOR = (1, 2, 4, 8)
 _CONTEXT = (1, 2, 4)
@@ -196,16 +197,14 @@ def _flops(setting: Setting, run: schema.StoryRun) -> float:
   context = setting.mesh[-1]
   most = context * flops.pairs(run.model, **shape, devices=context)
   uneven = attention * (most / flops.pairs(run.model, **shape) - 1)
-  again = 1 + AGAIN[setting.remat] / 3
+  again = _KERNELS + AGAIN[setting.remat] / 3
   return again * (cost.flops + uneven) / math.prod(setting.mesh)
 
 
 def _bytes(setting: Setting, run: schema.StoryRun) -> float:
   """To and from HBM, of a device: each layer reads and writes its stream."""
-  tensor = setting.mesh[2]
-  passes = _PASSES * (3 + AGAIN[setting.remat]) / 4
-  split = _WHOLE + (1 - _WHOLE) / tensor
-  return passes * split * run.model.towers.depth * _stream(setting, run)
+  split = _WHOLE + (1 - _WHOLE) / setting.mesh[2]
+  return _PASSES * split * run.model.towers.depth * _stream(setting, run)
 
 
 def _stream(setting: Setting, run: schema.StoryRun) -> float:
