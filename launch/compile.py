@@ -13,7 +13,8 @@ HBM of a chip, collectives by kind and axes, operations needed and computed, and
 how long a step takes at least and what holds it up. --out gets the same as
 JSON, and the compiled program's text. With --sweep, meshes, rematerialisation
 policies and parts of a batch are tried, what was tried before is not tried
-again, and one is recommended: the fastest that leaves a tenth of the HBM free.
+again, and the fastest that leaves a tenth of the HBM free is recommended, with
+all that is to be said of it.
 
 No compiler of a GPU runs without one: of h100 and h200 it gives a plan of the
 memory by formula.
@@ -75,6 +76,8 @@ def main(_) -> None:
   if _SWEEP.value:
     told = sweep_lib.sweep(run, topology, tries=_TRIES.value, out=out)
     print(sweep_lib.text(told))
+    if told['recommended']:
+      print(f'\n{report_lib.text(told["tried"][0])}')
     _keep(told, out, 'sweep')
     return
   shape = None if _MESH.value is None else processes.sizes(_MESH.value)
