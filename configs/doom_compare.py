@@ -46,8 +46,8 @@ _LAPTOP = comparison.Comparison(
   instructions=_INSTRUCTIONS,
   holds=_HOLDS,
   short=comparison.Films(starts=16, seconds=6.0, told_at=('1', '3')),
-  long=comparison.Films(starts=8, seconds=64.0, told_at=(_LONG,)),
-  variants=(),
+  long=comparison.Films(starts=16, seconds=64.0, told_at=(_LONG,)),
+  variants=('--guidance=1',),
 )
 
 
@@ -89,7 +89,6 @@ def _h200() -> comparison.Comparison:
     ),
     seeds=(0, 1, 2),
     short=dataclasses.replace(_LAPTOP.short, starts=48),
-    long=dataclasses.replace(_LAPTOP.long, starts=16),
     variants=('--guidance=1', '--steps=25'),
   )
 
