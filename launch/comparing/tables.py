@@ -68,7 +68,7 @@ def lead(report: Report, other: str, difference: Mapping[str, Any]) -> str:
 def points(difference: Mapping[str, Any]) -> str:
   """A difference of shares: '+19 points [+12, +25]'."""
   value, low, high = (
-    f'{100 * difference[name]:+.0f}' for name in ('value', 'low', 'high')
+    f'{round(100 * difference[name]):+}' for name in ('value', 'low', 'high')
   )
   return f'{value} points [{low}, {high}]'
 
