@@ -83,7 +83,7 @@ def guesses(
   """
   rows = {remat: _of_a_row(run, remat) for remat in AGAIN}
   found = [
-    _guess(setting, run, topology, rows[setting.remat])
+    guess(setting, run, topology, rows[setting.remat])
     for setting in settings(run, topology)
   ]
   room = _OVER * topology.chip.memory
@@ -98,20 +98,21 @@ def guesses(
 
 
 def guess(
-  setting: Setting, run: schema.StoryRun, topology: topology_lib.Topology
-) -> Guess:
-  """Of one setting."""
-  return _guess(setting, run, topology, _of_a_row(run, setting.remat))
-
-
-def _guess(
   setting: Setting,
   run: schema.StoryRun,
   topology: topology_lib.Topology,
-  row: plan_lib.Plan,
+  row: plan_lib.Plan | None = None,
 ) -> Guess:
-  """Of one setting, by the plan of a row under its policy."""
-  memory = _memory(setting, run, row)
+  """Of one setting.
+
+  Args:
+    setting: which one.
+    run: what runs.
+    topology: where.
+    row: the plan of a row under its policy, if that is known; tracing takes
+      seconds.
+  """
+  memory = _memory(setting, run, row or _of_a_row(run, setting.remat))
   return Guess(setting, memory, _seconds(setting, run, topology))
 
 
