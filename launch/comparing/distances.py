@@ -1,6 +1,7 @@
 """How much farther from real film one layout's stories are than another's."""
 
 from collections.abc import Mapping, Sequence
+import functools
 import pathlib
 from typing import Any
 
@@ -10,10 +11,12 @@ from launch.evaluation.told import parts
 from launch.evaluation.told import real
 from tv2tv_jax.evaluate import frechet
 
-_DRAWS = 200
-
-
 Folders = Sequence[pathlib.Path]  # that `launch.evaluate` filled
+
+_DRAWS = 200
+# Folders, and when each was filled: a page is written after every stage, and
+# nothing is drawn again for folders that are as they were.
+_Filled = tuple[tuple[pathlib.Path, int], ...]
 
 
 def difference(ones: Folders, others: Folders) -> dict[str, Any] | None:
@@ -27,12 +30,7 @@ def difference(ones: Folders, others: Folders) -> dict[str, Any] | None:
     As `frechet.difference`, above zero where `ones` are farther away; None
     where a folder has nothing of stories or of real film.
   """
-  if (sets := _sets(ones, others)) is None:
-    return None
-  found = frechet.difference(*sets, _DRAWS)
-  groups, against, world = ([*map(len, each)] for each in sets)
-  chunks = sum(groups), sum(against)
-  return {**found._asdict(), 'chunks': chunks, 'real': sum(world)}
+  return _difference(_filled(ones), _filled(others))
 
 
 def growth(
@@ -42,19 +40,39 @@ def growth(
 
   As `frechet.growth`; each of the folders that `difference` takes.
   """
-  sets = [_sets(*folders) for folders in (long, short)]
+  return _growth(*(_filled(each) for pair in (long, short) for each in pair))
+
+
+def _filled(folders: Folders) -> _Filled:
+  """When folders were filled."""
+  return tuple((f, (f / 'report.json').stat().st_mtime_ns) for f in folders)
+
+
+@functools.cache
+def _difference(ones: _Filled, others: _Filled) -> dict[str, Any] | None:
+  if (sets := _sets(ones, others)) is None:
+    return None
+  found = frechet.difference(*sets, _DRAWS)
+  groups, against, world = ([*map(len, each)] for each in sets)
+  chunks = sum(groups), sum(against)
+  return {**found._asdict(), 'chunks': chunks, 'real': sum(world)}
+
+
+@functools.cache
+def _growth(*folders: _Filled) -> dict[str, float] | None:
+  sets = [_sets(*pair) for pair in (folders[:2], folders[2:])]
   if None in sets:
     return None
   return frechet.growth(*sets, _DRAWS)._asdict()
 
 
 def _sets(
-  ones: Folders, others: Folders
+  ones: _Filled, others: _Filled
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]] | None:
   """Features of two layouts' stories and of real film; None: not of all."""
-  world = real.rows_of(ones[0])
+  world = real.rows_of(ones[0][0])
   groups, against = (
-    [each for folder in folders for each in parts.features_of(folder)]
+    [each for folder, _ in folders for each in parts.features_of(folder)]
     for folders in (ones, others)
   )
   if world is None or min(map(len, (groups, against, world.groups))) < 2:

@@ -65,6 +65,15 @@ def lead(report: Report, other: str, difference: Mapping[str, Any]) -> str:
   return text
 
 
+def growth(other: str, found: Mapping[str, Any]) -> str:
+  """A line on how a lead changes from short stories to long ones."""
+  line = f'From short to long, the lead over {other} changes by {points(found)}'
+  if found['nearer']:
+    change = distances.span(found['nearer'])
+    line += f', and the one by the Fréchet distance by {change}'
+  return f'{line}.'
+
+
 def points(difference: Mapping[str, Any]) -> str:
   """A difference of shares: '+19 points [+12, +25]'."""
   value, low, high = (
@@ -106,15 +115,6 @@ def _corrected(report: Report, length: Report) -> Iterator[list[str]]:
     )
     cells = (told_table.corrected(each.get('corrected')) for each in counts)
     yield [word, *cells]
-
-
-def growth(other: str, found: Mapping[str, Any]) -> str:
-  """A line on how a lead changes from short stories to long ones."""
-  line = f'From short to long, the lead over {other} changes by {points(found)}'
-  if found['nearer']:
-    change = distances.span(found['nearer'])
-    line += f', and the one by the Fréchet distance by {change}'
-  return f'{line}.'
 
 
 def _times(layouts: Report) -> Iterator[list[str]]:
