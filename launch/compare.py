@@ -75,4 +75,4 @@ def _ask(course: course_lib.Course) -> None:
 
 
 if __name__ == '__main__':
-  run_lib.app(main, mesh=False)
+  run_lib.app(main, mesh='none')

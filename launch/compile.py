@@ -31,6 +31,7 @@ from ml_collections import config_flags
 from configs import schema
 from launch import run as run_lib
 from launch.hosts import processes
+from launch.pod import filming as filming_lib
 from launch.pod import plan as plan_lib
 from launch.pod import program as program_lib
 from launch.pod import report as report_lib
@@ -52,6 +53,9 @@ _MESH = flags.DEFINE_list(
   'mesh', None, 'Devices along data, fsdp, tensor and context; -1: the rest.'
 )
 _SWEEP = flags.DEFINE_bool('sweep', False, 'Tries settings, recommends one.')
+_FILM = flags.DEFINE_bool(
+  'film', False, 'The programs that tell stories, not the train step.'
+)
 _TRIES = flags.DEFINE_integer(
   'tries', 12, 'Settings that a sweep compiles at most.', lower_bound=1
 )
@@ -82,6 +86,11 @@ def main(_) -> None:
     return
   shape = None if _MESH.value is None else processes.sizes(_MESH.value)
   mesh = topology_lib.mesh(topology, shape)
+  if _FILM.value:
+    told = filming_lib.report(run, topology, mesh)
+    print(f'\n{filming_lib.text(told)}')
+    _keep(told, out, 'film')
+    return
   made = program_lib.compiled(program_lib.lowered(run, mesh))
   if out and made.text:
     out.mkdir(parents=True, exist_ok=True)
@@ -109,4 +118,4 @@ def _name(kind: str) -> str:
 
 
 if __name__ == '__main__':
-  run_lib.app(main, mesh=False)
+  run_lib.app(main, mesh='none')

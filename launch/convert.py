@@ -95,4 +95,4 @@ def _asked(kind: str) -> plan_lib.Asked:
 
 
 if __name__ == '__main__':
-  run_lib.app(main, mesh=False, arguments=2)
+  run_lib.app(main, mesh='none', arguments=2)

@@ -278,4 +278,4 @@ def _clips(
 
 
 if __name__ == '__main__':
-  run_lib.app(main, mesh=False)  # It has one of this host's devices alone.
+  run_lib.app(main, mesh='none')  # It has one of this host's devices alone.

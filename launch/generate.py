@@ -296,4 +296,4 @@ def _check_needs(mode: flags.FlagHolder, *others: flags.FlagHolder) -> None:
 
 
 if __name__ == '__main__':
-  run_lib.app(main, mesh=False)
+  run_lib.app(main, mesh='here')

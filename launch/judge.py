@@ -156,4 +156,4 @@ def _tally(path: pathlib.Path, *files: pathlib.Path) -> None:
 
 
 if __name__ == '__main__':
-  run_lib.app(main, mesh=False, arguments=_MOST_FILES)
+  run_lib.app(main, mesh='none', arguments=_MOST_FILES)

@@ -248,4 +248,4 @@ def _free(part: roll_outs.Part, rate: float) -> list[page.Story]:
 
 
 if __name__ == '__main__':
-  run_lib.app(main, mesh=False)
+  run_lib.app(main, mesh='none')

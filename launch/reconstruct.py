@@ -263,4 +263,4 @@ def _tiles(program: Any, shape: Any, stride: tuple[int, ...]) -> dict[str, Any]:
 
 
 if __name__ == '__main__':
-  run_lib.app(main, mesh=False)
+  run_lib.app(main, mesh='none')

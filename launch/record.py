@@ -110,4 +110,4 @@ if __name__ == '__main__':
 
   from launch import run  # here: the processes that record need no JAX
 
-  run.app(main, mesh=False, arguments=2)
+  run.app(main, mesh='none', arguments=2)

@@ -64,4 +64,4 @@ def _path(value: str | None) -> pathlib.Path | None:
 
 
 if __name__ == '__main__':
-  run_lib.app(main, mesh=False)
+  run_lib.app(main, mesh='none')

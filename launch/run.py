@@ -10,7 +10,7 @@ import platform
 import resource
 import sys
 import traceback
-from typing import NoReturn
+from typing import Literal, NoReturn
 import warnings
 
 from absl import app as absl_app
@@ -37,14 +37,17 @@ _ACCELERATORS = (
 def app(
   main: Callable[[Sequence[str]], None],
   *,
-  mesh: bool = True,
+  mesh: Literal['all', 'here', 'none'] = 'all',
   arguments: int = 0,
 ) -> None:
-  """Runs `main`, under a mesh of all devices unless it films on one.
+  """Runs `main` under a mesh.
 
-  It gets as many words of the command line that are no flags as `arguments`
-  says, or fewer; one more is an error. A program with a mesh has flags for it,
-  and for the other processes of its run (`launch/hosts/processes.py`).
+  It is of all devices of all processes of its run; or of those that are `here`,
+  where its flag gives one, for a program whose processes go on alone; or there
+  is none. Its flags are those of `launch/hosts/processes.py`.
+
+  `main` gets as many words of the command line that are no flags as `arguments`
+  says, or fewer; one more is an error.
 
   An error in values or files, or a loss that is not finite, becomes one line
   on standard error and exit status 2; an interrupt exit status 130. Anything
@@ -65,7 +68,7 @@ def app(
       logging.set_verbosity(logging.ERROR)
       warnings.simplefilter('ignore', UserWarning)
     try:
-      with _mesh() if mesh else contextlib.nullcontext():
+      with _MESHES[mesh]():
         main(argv)
     except BaseException as error:
       said = _said(error)
@@ -75,8 +78,10 @@ def app(
       print(line, file=sys.stderr)
       sys.exit(status)
 
-  if mesh:
+  if mesh == 'all':
     processes.define_flags()
+  elif mesh == 'here':
+    processes.define_mesh('One device unless given.')
   absl_app.run(guarded, flags_parser=_parsed)
 
 
@@ -130,8 +135,16 @@ def peak_memory() -> int:
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
+def _here() -> contextlib.AbstractContextManager:
+  """The devices of this process, where a flag says how they share."""
+  shape = processes.mesh_shape()
+  if shape is None:
+    return contextlib.nullcontext()
+  return jax.set_mesh(sharding.make_mesh(shape, devices=jax.local_devices()))
+
+
 @contextlib.contextmanager
-def _mesh() -> Iterator[None]:
+def _all() -> Iterator[None]:
   """All devices of all processes, which go on or end together."""
   shape = processes.mesh_shape()
   bond = processes.joined()
@@ -152,6 +165,9 @@ def _mesh() -> Iterator[None]:
   except BaseException as error:
     _fail(bond, error)
   bond.leave()
+
+
+_MESHES = {'all': _all, 'here': _here, 'none': contextlib.nullcontext}
 
 
 def _fail(bond: bond_lib.Bond, error: BaseException) -> NoReturn:

@@ -8,12 +8,14 @@ from typing import NamedTuple
 import unicodedata
 
 from flax import nnx
+import jax
 import numpy as np
 
 from configs import schema
 from data_pipelines import latents as latents_data
 from data_pipelines import tokenize
 from tv2tv_jax import config as config_lib
+from tv2tv_jax import sharding
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.sample import film as film_lib
 from tv2tv_jax.sample import roll as roll_lib
@@ -106,6 +108,8 @@ def kept_starts(workdir: pathlib.Path) -> list[Start]:
 class Storyteller:
   """Model, VAE and tokenizer of a workdir: text and times, words and frames.
 
+  Under a mesh the model lies on its devices, the VAE on one of them.
+
   Attributes:
     teller: tells the stories.
     tokenizer: of the words.
@@ -114,6 +118,7 @@ class Storyteller:
     rate: frames a second.
     step: frames of a chunk.
     size: rows and columns of a picture.
+    mesh: devices along each axis of the mesh; None: there is one device.
     checkpoint: `step` and `fingerprint` of the weights, and what names their
       `config`, `vae` and `tokenizer`.
   """
@@ -142,6 +147,8 @@ class Storyteller:
     self.config = dataclasses.replace(run.sample, **given)
     settings_lib.check(self.config)
     self.layout = layout or run.data.layout
+    mesh = jax.sharding.get_abstract_mesh()
+    self.mesh = [*mesh.axis_sizes] if mesh.size > 1 else None
     step = None
     if model is None:
       step = checkpoint.newest(workdir)
@@ -236,7 +243,8 @@ class Storyteller:
 def _film(folder: pathlib.Path) -> film_lib.Film:
   """The VAE of a folder, with the statistics of its latents."""
   statistics, _ = latents_lib.load(folder / vae_folder.LATENTS)
-  return film_lib.Film(vae_folder.restored(folder), statistics)
+  with sharding.alone():
+    return film_lib.Film(vae_folder.restored(folder), statistics)
 
 
 def _fingerprint(model: model_lib.Tv2tv) -> str:

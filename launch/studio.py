@@ -108,4 +108,4 @@ def warm_up(
 
 
 if __name__ == '__main__':
-  run_lib.app(main, mesh=False)
+  run_lib.app(main, mesh='here')

@@ -46,4 +46,4 @@ def main(_):
 if __name__ == '__main__':
   from launch import run
 
-  run.app(main, mesh=False)
+  run.app(main, mesh='none')

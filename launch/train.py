@@ -191,8 +191,7 @@ def _keep(run: schema.StoryRun, latents: str, workdir: pathlib.Path) -> None:
   if leader.decides(starts.exists()):
     return
   # All read the VAE, for Orbax waits for all; one keeps what it shows.
-  mesh = sharding.make_mesh(devices=jax.local_devices()[:1])
-  with tempfile.TemporaryDirectory() as aside, jax.set_mesh(mesh):
+  with tempfile.TemporaryDirectory() as aside:
     path = starts if sharding.leads() else pathlib.Path(aside) / starts.name
     storyteller.keep_starts(path, latents, workdir / 'vae')
 

@@ -47,7 +47,7 @@ def beginning(folder: pathlib.Path, config: vae_lib.VaeConfig) -> birth.Begin:
       convolutions are computed may differ.
   """
   # By each process for itself, as constants: they are laid out with the run's.
-  with jax.set_mesh(sharding.make_mesh(devices=jax.local_devices()[:1])):
+  with sharding.alone():
     found = jax.device_get(vae_folder.restored(folder))
   theirs = dataclasses.replace(found.config, lowering=config.lowering)
   if type(theirs) is not type(config):

@@ -9,6 +9,8 @@ module also runs on one device as plain JAX.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import functools
 import itertools
 import math
 from typing import Any
@@ -106,10 +108,18 @@ def has_mesh() -> bool:
   return not jax.sharding.get_abstract_mesh().empty
 
 
-def adopted() -> Callable[[], None]:
-  """Gives what another thread calls first, to have the mesh of this one."""
-  mesh = jax.sharding.get_mesh() if has_mesh() else None
-  return lambda: mesh and jax.set_mesh(mesh)
+def here() -> Callable[[], contextlib.AbstractContextManager]:
+  """Gives what enters the mesh that is set now, in any thread, at any time."""
+  if not has_mesh():
+    return contextlib.nullcontext
+  return functools.partial(jax.set_mesh, jax.sharding.get_mesh())
+
+
+def alone() -> contextlib.AbstractContextManager:
+  """Enters a mesh of one device of this process, where a mesh is set."""
+  if not has_mesh():
+    return contextlib.nullcontext()
+  return jax.set_mesh(make_mesh(devices=jax.local_devices()[:1]))
 
 
 def spec(*axes: str | None) -> PartitionSpec | None:
@@ -214,9 +224,9 @@ def merged(x: jax.Array, axis: int) -> jax.Array:
   shape = (*x.shape[:axis], size, *x.shape[axis + 2 :])
   if not has_mesh():
     return x.reshape(shape)
-  layout = list(_laid_out(x))
-  del layout[axis + 1]
-  return jax.lax.reshape(x, shape, out_sharding=PartitionSpec(*layout))
+  split = list(layout_of(x))
+  del split[axis + 1]
+  return jax.lax.reshape(x, shape, out_sharding=PartitionSpec(*split))
 
 
 def unmerged(x: jax.Array, axis: int, size: int) -> jax.Array:
@@ -225,15 +235,17 @@ def unmerged(x: jax.Array, axis: int, size: int) -> jax.Array:
   shape = (*x.shape[:axis], size, rest, *x.shape[axis + 1 :])
   if not has_mesh():
     return x.reshape(shape)
-  layout = list(_laid_out(x))
-  layout.insert(axis + 1, None)
-  return jax.lax.reshape(x, shape, out_sharding=PartitionSpec(*layout))
+  split = list(layout_of(x))
+  split.insert(axis + 1, None)
+  return jax.lax.reshape(x, shape, out_sharding=PartitionSpec(*split))
 
 
-def _laid_out(x: jax.Array) -> tuple[Any, ...]:
-  """What splits each axis of `x`."""
-  layout = jax.typeof(x).sharding.spec
-  return (*layout, *(None,) * (x.ndim - len(layout)))
+def layout_of(x: jax.Array) -> PartitionSpec | None:
+  """What splits each axis of `x`; None when no mesh is set."""
+  if not has_mesh():
+    return None
+  split = jax.typeof(x).sharding.spec
+  return PartitionSpec(*split, *(None,) * (x.ndim - len(split)))
 
 
 def abstract(make: Callable[..., Any], *args: Any) -> Any:

@@ -62,12 +62,12 @@ class Filmer:
       settings: what stories are held against; the frames are of its records.
 
     Raises:
-      ValueError: no such recording, or devices that stories are not filmed on.
+      ValueError: no such recording, or several processes.
     """
-    if jax.device_count() > 1:
+    if jax.process_count() > 1:
       raise ValueError(
-        f'stories are filmed on one device, here are {jax.device_count()}: '
-        'evaluate with one, or without --records'
+        f'stories are filmed by one process, here are {jax.process_count()}: '
+        'evaluate with one, of any number of devices, or without --records'
       )
     self._workdir, self._out = workdir, out
     self._filming, self._settings = filming, settings

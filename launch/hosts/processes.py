@@ -29,13 +29,7 @@ _OWN = frozenset(('process', 'coordinator'))
 
 def define_flags(values: flags.FlagValues = _FLAGS) -> None:
   """For a program on all devices of all processes."""
-  axes = ', '.join(sharding.MESH_AXES)
-  flags.DEFINE_list(
-    'mesh',
-    None,
-    f'Devices along {axes}; -1: what is left. All on fsdp unless given.',
-    flag_values=values,
-  )
+  define_mesh('All on fsdp unless given.', values)
   flags.DEFINE_bool(
     'distributed',
     False,
@@ -58,6 +52,17 @@ def define_flags(values: flags.FlagValues = _FLAGS) -> None:
     flags.DEFINE_float(
       name, seconds, f'Seconds {use}', lower_bound=1.0, flag_values=values
     )
+
+
+def define_mesh(otherwise: str, values: flags.FlagValues = _FLAGS) -> None:
+  """The flag of a mesh, and what is the case without it."""
+  axes = ', '.join(sharding.MESH_AXES)
+  flags.DEFINE_list(
+    'mesh',
+    None,
+    f'Devices along {axes}; -1: what is left. {otherwise}',
+    flag_values=values,
+  )
 
 
 def mesh_shape() -> tuple[int, ...] | None:

@@ -172,9 +172,7 @@ def _head(told: Mapping[str, Any]) -> str:
 def _memory_lines(held: Mapping[str, Any]) -> list[str]:
   """HBM of a device."""
   if 'arguments' not in held:
-    total = held['total']
-    need = f'{total / _GIB:.2f} GiB needed' if total else 'more is needed'
-    return ['', f'HBM: DOES NOT FIT, {need} of {held["chip"] / _GIB:.2f} GiB']
+    return ['', f'HBM: {shortage(held)}']
   lines = ['', f'{"HBM of a device":24}{"GiB":>10}']
   for name in ('arguments', 'outputs', 'aliased', 'temporaries', 'program'):
     lines.append(f'  {name:22}{held[name] / _GIB:10.3f}')
@@ -185,6 +183,13 @@ def _memory_lines(held: Mapping[str, Any]) -> list[str]:
     f'{short if held["free"] < plan_lib.ROOM else ""}'
   )
   return lines
+
+
+def shortage(held: Mapping[str, Any]) -> str:
+  """Of what does not fit, how much is short."""
+  total = held['total']
+  need = f'{total / _GIB:.2f} GiB needed' if total else 'more is needed'
+  return f'DOES NOT FIT, {need} of {held["chip"] / _GIB:.2f} GiB'
 
 
 def _collective_lines(told: Mapping[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ class Runs(NamedTuple):
   Attributes:
     counts: for each computation that runs, fused ones included.
     fused: those that are part of one instruction of another.
-    unknown: loops that do not tell how often they turn; they count once.
+    unknown: loops that do not tell how often they turn.
   """
 
   counts: dict[str, int]
@@ -27,8 +27,13 @@ class Runs(NamedTuple):
   unknown: tuple[str, ...]
 
 
-def runs(program: hlo.Program) -> Runs:
-  """Follows calls from the entry."""
+def runs(program: hlo.Program, otherwise: int = 1) -> Runs:
+  """Follows calls from the entry.
+
+  Args:
+    program: the program.
+    otherwise: how often loops turn that do not tell.
+  """
   counts, fused, unknown = {program.entry: 1}, set(), []
   for name in _callers_first(program):
     computation, times = program.computations[name], counts[name]
@@ -38,7 +43,7 @@ def runs(program: hlo.Program) -> Runs:
         turns = _turns(program, computation, instruction)
         if turns is None:
           unknown.append(instruction.name)
-          turns = 1
+          turns = otherwise
       for called in _called(program, instruction):
         counts[called] = counts.get(called, 0) + times * turns
         if instruction.opcode == 'fusion' or name in fused:

@@ -23,6 +23,7 @@ def of(teller: storyteller_lib.Storyteller) -> dict[str, dict[str, Any]]:
       'jaxlib': metadata.version('jaxlib'),
       'platform': jax.default_backend(),
       'device': _device(),
+      'mesh': teller.mesh,
     },
   }
 

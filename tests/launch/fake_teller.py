@@ -141,7 +141,7 @@ class Storyteller(storyteller_lib.Storyteller):
 
   def __init__(self, *, layout='tv2tv', pause=0.0, **changes):
     self.config = settings_lib.SampleConfig(**changes)
-    self.layout = layout
+    self.layout, self.mesh = layout, None
     self.checkpoint = {'step': 7, 'fingerprint': 'f00d'}
     self.rate, self.step, self.size = 8.0, STEP, SIZE
     self.tokenizer = Words()

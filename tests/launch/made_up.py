@@ -63,7 +63,7 @@ def _run(arguments):
     contextlib.redirect_stderr(complained),
   ):
     try:
-      run_lib.app(generate.main, mesh=False)
+      run_lib.app(generate.main, mesh='none')
     except SystemExit as end:
       status = end.code
   return [status or 0, said.getvalue(), complained.getvalue()]

@@ -8,6 +8,7 @@ import pytest
 
 from configs import doom
 from configs import schema
+from launch.pod import filming as filming_lib
 from launch.pod import program as program_lib
 from launch.pod import report as report_lib
 from launch.pod import topology as topology_lib
@@ -126,3 +127,61 @@ def test_a_mesh_that_does_not_fit_is_one_line_and_status_2(mesh):
     'launch.compile', *_SMALL, '--topology=v5e:2x2', f'--mesh={mesh}'
   )
   assert 'mesh' in programs.error(done)
+
+
+@pytest.fixture(scope='module')
+def filmed():
+  """What stories take of four chips that share rows and heads."""
+  topology = topology_lib.described('v5e:2x2')
+  mesh = topology_lib.mesh(topology, (2, 1, 2))
+  return filming_lib.report(_run(), topology, mesh)
+
+
+@pytest.mark.slow
+@needs_libtpu
+def test_stories_are_compiled_for_chips_that_are_not_here(filmed):
+  going_on = {'write', 'film', 'film, guided'}
+  reading = {'read a prompt', 'read words', 'read a chunk'}
+  assert filmed['parts'].keys() == going_on | reading
+  for name, part in filmed['parts'].items():
+    assert part['memory']['fits']
+    assert part['once']['busy'] > 0 and part['once']['links'] > 0
+    # Tokens and steps are as many as there must be; all else happens once.
+    assert ('each' in part) == (name in going_on)
+    assert part.get('each', part['once'])['busy'] > 0
+  page = filming_lib.text(filmed)
+  for word in (*filmed['parts'], 'data 2, tensor 2', 'chunks/s', 'free'):
+    assert word in page
+  json.dumps(filmed)
+
+
+@pytest.mark.slow
+@needs_libtpu
+def test_a_chunk_is_its_words_and_its_steps(filmed):
+  sample = _run().sample
+  turns = {'write': sample.words_budget, 'film, guided': sample.steps}
+  parts = filmed['parts']
+  wanted = sum(
+    parts[name]['once']['apart']
+    for name in ('read words', 'read a chunk', *turns)
+  ) + sum(n * parts[name]['each']['apart'] for name, n in turns.items())
+  assert filmed['chunk_seconds'] == pytest.approx(wanted)
+
+
+@needs_libtpu
+def test_nothing_is_guided_where_there_are_no_words():
+  run = _run()
+  data = dataclasses.replace(run.data, layout='t2v')
+  mesh = topology_lib.mesh(topology_lib.described('v5e:2x2'), (1, 2, 2))
+  parts = filming_lib.lowered(dataclasses.replace(run, data=data), mesh)
+  assert 'film' in parts and 'film, guided' not in parts
+
+
+@needs_libtpu
+def test_a_mesh_that_fits_no_stories_is_refused():
+  topology = topology_lib.described('v5e:2x4')
+  mesh = topology_lib.mesh(topology, (8,))
+  run = _run()
+  sample = dataclasses.replace(run.sample, lanes=4)
+  with pytest.raises(ValueError, match=r'lanes = 4 .* over the 8 devices'):
+    filming_lib.lowered(dataclasses.replace(run, sample=sample), mesh)

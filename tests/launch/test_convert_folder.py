@@ -91,7 +91,7 @@ from tests import memory
 
 base = memory.held()
 atexit.register(lambda: print(memory.peak() - base))
-run.app(convert.main, mesh=False, arguments=2)
+run.app(convert.main, mesh='none', arguments=2)
 """
 
 

@@ -23,7 +23,7 @@ from tests import memory
 
 base = memory.held()
 atexit.register(lambda: print(memory.peak() - base))
-run.app(convert.main, mesh=False, arguments=2)
+run.app(convert.main, mesh='none', arguments=2)
 """
 _WIDE = dict(
   width=1024, depth=4, heads=8, key_heads=8, head_width=128, hidden=2560

@@ -65,7 +65,7 @@ def main(argv):
     flags.FLAGS.out = out
     convert.main([argv[0], kind, source])
 
-run.app(main, mesh=False, arguments=len(sys.argv))
+run.app(main, mesh='none', arguments=len(sys.argv))
 """
 
 

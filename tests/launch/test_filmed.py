@@ -58,7 +58,7 @@ def test_every_instruction_is_told_beside_its_twin(filmer, tmp_path):
   assert filmer(40, None) == figures and report.read_bytes() == before
 
 
-def test_stories_are_filmed_on_one_device(filmer, monkeypatch):
-  monkeypatch.setattr(filmed.jax, 'device_count', lambda: 8)
-  with pytest.raises(ValueError, match='on one device, here are 8'):
+def test_stories_are_filmed_by_one_process(filmer, monkeypatch):
+  monkeypatch.setattr(filmed.jax, 'process_count', lambda: 8)
+  with pytest.raises(ValueError, match='by one process, here are 8'):
     filmed.Filmer(None, None, None, None)

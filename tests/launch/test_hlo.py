@@ -51,8 +51,11 @@ def test_a_loop_whose_end_is_data_is_named():
   def until(x):
     return jax.lax.while_loop(lambda x: x.sum() < 9, lambda x: x @ x, x)
 
-  _, runs = _read(_compiled(until, (4, 4)))
+  program, runs = _read(_compiled(until, (4, 4)))
   assert len(runs.unknown) == 1
+  # It counts once, or as often as one says.
+  for turns in (0, 1, 5):
+    assert set(runs_lib.runs(program, turns).counts.values()) == {1, turns}
 
 
 # As a TPU's compiler writes a loop: no count, but the bounds of a counter.

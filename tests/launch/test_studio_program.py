@@ -25,7 +25,7 @@ def teller(workdir, *, layout, lanes):
   assert (layout, lanes) == (None, 3)
   return fake_teller.Storyteller(lanes=lanes)
 storyteller.Storyteller = teller
-run.app(studio.main, mesh=False)
+run.app(studio.main, mesh='here')
 """
 
 

@@ -23,8 +23,8 @@ class SpecialTokens(NamedTuple):
 
 
 @runtime_checkable
-class Tokenizer(Protocol):
-  """Text to token ids and back; words never encode to a special token.
+class Vocabulary(Protocol):
+  """Which tokens there are.
 
   Attributes:
     special: the tokens with a role.
@@ -36,6 +36,11 @@ class Tokenizer(Protocol):
   special: SpecialTokens
   vocab_size: int
   silent: frozenset[int]
+
+
+@runtime_checkable
+class Tokenizer(Vocabulary, Protocol):
+  """Text to token ids and back; words never encode to a special token."""
 
   def encode(self, text: str) -> list[int]:
     """The ids of a text, without special tokens."""

@@ -11,6 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from tv2tv_jax import per_device
+from tv2tv_jax import sharding
+from tv2tv_jax.interleave import streams as streams_lib
 from tv2tv_jax.interleave import timeline
 from tv2tv_jax.mot import past
 from tv2tv_jax.mot import tower
@@ -25,6 +28,8 @@ class Memory(NamedTuple):
   key: Float[Array, '*layers B K S H']
   value: Float[Array, '*layers B K S H']
 
+
+_ROWS = ('batch',)  # What splits whatever rows have: a logical axis.
 
 # Of all layers: a leading axis, or one after another where they are apart.
 Layers: TypeAlias = Memory | tuple[Memory, ...]
@@ -61,17 +66,19 @@ def empty(
   """
   slots = past.in_whole_blocks(slots)
   shape = (batch, config.key_heads, slots, config.head_width)
-  zeros = jnp.zeros((batch, slots), jnp.int32)
+  zeros = _placed(jnp.zeros((batch, slots), jnp.int32))
 
   def nothing(*layers: int) -> Memory:
-    return Memory(*(jnp.zeros((*layers, *shape), dtype) for _ in range(2)))
+    return Memory(
+      *(_placed(jnp.zeros((*layers, *shape), dtype)) for _ in range(2))
+    )
 
   return Cache(
     memory=tuple(nothing() for _ in range(config.depth))
     if config.apart
     else nothing(config.depth),
     places=timeline.Timeline(zeros, zeros, zeros + timeline.CLEAN, zeros - 1),
-    length=jnp.zeros(batch, jnp.int32),
+    length=_placed(jnp.zeros(batch, jnp.int32)),
   )
 
 
@@ -88,23 +95,54 @@ def appended(cache: Cache, memory: Layers, places: timeline.Timeline) -> Cache:
   """
   if cache.draft is not None:
     return cache._replace(draft=appended(cache.draft, memory, places))
+  buffers = (cache.memory, cache.places)
+  layout = jax.tree.map(_axes, buffers)
+  new = per_device.laid_out(layout, (memory, places))
+  write = per_device.computed(_written, (layout, layout, _ROWS), layout)
+  filled, seen = write(buffers, new, cache.length)
+  count = jnp.sum(new[1].story >= 0, axis=1, dtype=cache.length.dtype)
+  return Cache(filled, seen, cache.length + count)
 
-  def write(buffer: jax.Array, new: jax.Array, start: jax.Array) -> jax.Array:
+
+def beside(one: Cache, other: Cache) -> Cache:
+  """Two batches as one: the first row of each, then the second of each."""
+  return jax.tree.map(
+    lambda a, b: streams_lib.woven([a, b], axis=rows_axis(a)), one, other
+  )
+
+
+def rows_axis(part: jax.Array) -> int:
+  """Where the rows of a part of a cache are: first, or after its layers."""
+  return int(part.ndim == 5)
+
+
+def _placed(part: jax.Array) -> jax.Array:
+  """A part of a cache where it belongs."""
+  return sharding.place(part, *_axes(part))
+
+
+def _axes(part: jax.Array) -> tuple[str, ...]:
+  """What splits a part of a cache: logical axes."""
+  heads = ('heads',) if part.ndim >= 4 else ()
+  return (*('layers',) * rows_axis(part), *_ROWS, *heads)
+
+
+def _written(
+  buffers: tuple[Layers, timeline.Timeline],
+  new: tuple[Layers, timeline.Timeline],
+  length: Int[Array, 'B'],
+) -> tuple[Layers, timeline.Timeline]:
+  """The buffers with new tokens after so many."""
+
+  def row(buffer: jax.Array, new: jax.Array, start: jax.Array) -> jax.Array:
     axis = max(0, buffer.ndim - 2)  # Tokens: `S` alone, or `K S H`.
     return jax.lax.dynamic_update_slice_in_dim(buffer, new, start, axis)
 
-  rows = jax.vmap(write)
+  rows = jax.vmap(row)
   layered = jax.vmap(rows, in_axes=(0, 0, None))
 
   def fill(buffer: jax.Array, new: jax.Array) -> jax.Array:
-    each = rows if buffer.ndim == 4 else layered
-    return each(buffer, new.astype(buffer.dtype), cache.length)
+    each = layered if rows_axis(buffer) else rows
+    return each(buffer, new.astype(buffer.dtype), length)
 
-  filled = jax.tree.map(fill, cache.memory, memory)
-  seen = jax.tree.map(
-    lambda buffer, new: jax.vmap(write)(buffer, new, cache.length),
-    cache.places,
-    places,
-  )
-  new = jnp.sum(places.story >= 0, axis=1, dtype=cache.length.dtype)
-  return Cache(filled, seen, cache.length + new)
+  return jax.tree.map(fill, buffers, new)

@@ -19,6 +19,7 @@ from jax.ad_checkpoint import checkpoint_name
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from tv2tv_jax import per_device
 from tv2tv_jax import sharding
 from tv2tv_jax.nn import attention
 from tv2tv_jax.nn import flash_blocks as blocks
@@ -97,9 +98,7 @@ def _in_place(how, query, key, value, seen) -> attention.Part:
       'themselves alone, give one of both'
     )
   layout = _layout(query, seen)
-  arrays = _map_axes(
-    lambda axes, x: sharding.place(x, *axes), layout, (query, key, value, seen)
-  )
+  arrays = per_device.laid_out(layout, (query, key, value, seen))
   return _attended(how, *arrays)
 
 
@@ -115,15 +114,6 @@ def _layout(query: jax.Array, seen: Seen | None) -> tuple[Any, ...]:
   return queries, keys, keys, seen and Seen(rows, rows, whole, whole)
 
 
-def _map_axes(function: Callable, layout: Any, *trees: Any) -> Any:
-  """`function` of the logical axes of each array, and of what is there."""
-
-  def is_axes(x):
-    return type(x) is tuple and all(isinstance(y, str | None) for y in x)
-
-  return jax.tree.map(function, layout, *trees, is_leaf=is_axes)
-
-
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _attended(how, query, key, value, seen) -> attention.Part:
   """The part, of arrays in their places."""
@@ -134,7 +124,7 @@ def _forward(how, query, key, value, seen):
   """The part, and what its gradient needs."""
   layout = _layout(query, seen)
   here = _by_platform(how, _kernel_forward, _dense_forward)
-  mean, weight = _over_mesh(here, layout, (layout[0], layout[0][:-1]))(
+  mean, weight = per_device.computed(here, layout, (layout[0], layout[0][:-1]))(
     query, key, value, seen
   )
   part = attention.Part(
@@ -157,10 +147,10 @@ def _backward(how, kept, bars):
     return query_bar, *rest
 
   rows = (layout[0], layout[0][:-1])
-  bars = _map_axes(lambda axes, x: sharding.place(x, *axes), rows, tuple(bars))
+  bars = per_device.laid_out(rows, tuple(bars))
   taken = (query, key, value, seen, (tuple(part), bars))
-  gradients = _over_mesh(summed, (*layout, (rows, rows)), layout[:3])(*taken)
-  return *gradients, None
+  run = per_device.computed(summed, (*layout, (rows, rows)), layout[:3])
+  return *run(*taken), None
 
 
 _attended.defvjp(_forward, _backward)
@@ -179,19 +169,6 @@ def _by_platform(how: blocks.How, kernel: Callable, dense: Callable):
     )
 
   return chosen
-
-
-def _over_mesh(function: Callable, taken: Any, made: Any) -> Callable:
-  """`function` of what a device has of arrays of these logical axes."""
-  if not sharding.has_mesh():
-    return function
-
-  def specs(layout):
-    return _map_axes(lambda axes: sharding.spec(*axes), layout)
-
-  return jax.shard_map(
-    function, in_specs=specs(taken), out_specs=specs(made), check_vma=False
-  )
 
 
 def _kernel_forward(how, query, key, value, seen, *, interpret):

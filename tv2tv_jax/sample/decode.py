@@ -9,9 +9,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jax.sharding import PartitionSpec
+from jaxtyping import Array, Bool, Float, Int
 
+from tv2tv_jax import sharding
 from tv2tv_jax.interleave import story as story_lib
+from tv2tv_jax.interleave import streams as streams_lib
 from tv2tv_jax.mot import cache as cache_lib
 from tv2tv_jax.tv2tv import model as model_lib
 
@@ -37,8 +40,8 @@ def begun(
   dtype = jnp.dtype(config.dtype)
   return DecodeState(
     cache_lib.empty(config.towers, batch, slots, dtype),
-    jnp.zeros(batch, jnp.int32),
-    jnp.zeros((batch, config.vocabulary)),
+    sharding.place(jnp.zeros(batch, jnp.int32), 'batch'),
+    sharding.place(jnp.zeros((batch, config.vocabulary)), 'batch'),
   )
 
 
@@ -53,12 +56,12 @@ def read_text(
   story = jnp.where(position < count[:, None], 0, story_lib.NOBODY)
   text = model_lib.Text(tokens, state.place[:, None] + position, story)
   out = model(text, cache=state.cache)
-  last = jnp.maximum(count - 1, 0)[:, None, None]
-  logits = jnp.take_along_axis(out.logits, last, axis=1)[:, 0]
+  last = position == jnp.maximum(count - 1, 0)[:, None]
+  logits = jnp.sum(out.logits, axis=1, where=last[..., None])
   return DecodeState(
     cache_lib.appended(state.cache, out.memory, out.places),
-    state.place + count,
-    jnp.where(count[:, None] > 0, logits, state.logits),
+    sharding.place(state.place + count, 'batch'),
+    _following(count > 0, logits, state),
   )
 
 
@@ -87,9 +90,17 @@ def read_chunk(
   )
   return DecodeState(
     cache_lib.appended(state.cache, out.memory, out.places),
-    state.place + active * (model.config.span + 1),
-    jnp.where(story >= 0, out.logits[:, 0], state.logits),
+    sharding.place(state.place + active * (model.config.span + 1), 'batch'),
+    _following(active > 0, out.logits[:, 0], state),
   )
+
+
+def _following(
+  read: Bool[Array, 'B'], logits: Float[Array, 'B V'], state: DecodeState
+) -> Float[Array, 'B V']:
+  """Scores of the next token: new ones of rows that were read, whole."""
+  logits = sharding.place(logits, 'batch')
+  return jnp.where(read[:, None], logits, state.logits)
 
 
 def moved(
@@ -104,16 +115,13 @@ def moved(
   """
 
   def move(into: jax.Array, of: jax.Array) -> jax.Array:
-    axis = _rows_axis(into)
-    one = jax.lax.dynamic_slice_in_dim(of, other, 1, axis)
-    return jax.lax.dynamic_update_slice_in_dim(into, one, row, axis)
+    axis = cache_lib.rows_axis(into)
+    before, split = (slice(None),) * axis, sharding.layout_of(into)
+    whole = split and PartitionSpec(*split[:axis], None, *split[axis + 1 :])
+    one = of.at[(*before, jnp.array([other]))].get(out_sharding=whole)
+    return into.at[(*before, jnp.array([row]))].set(one, out_sharding=split)
 
   return jax.tree.map(move, target, source)
-
-
-def _rows_axis(part: jax.Array) -> int:
-  """Where the rows of a part of a state are: first, or after its layers."""
-  return int(part.ndim == 5)
 
 
 class Sights(NamedTuple):
@@ -165,15 +173,9 @@ def twin_sights(
 
 
 def apart_sights(told: DecodeState, untold: DecodeState) -> Sights:
-  """What chunks look back on whose stories share nothing: rows of their own."""
-  place = jnp.concatenate([told.place, untold.place])
-  return Sights(beside(told, untold), place[:, None])
+  """What chunks look back on whose stories share nothing: rows of their own.
 
-
-def beside(one: DecodeState, other: DecodeState) -> cache_lib.Cache:
-  """The caches of two batches as one batch."""
-  return jax.tree.map(
-    lambda a, b: jnp.concatenate([a, b], axis=_rows_axis(a)),
-    one.cache,
-    other.cache,
-  )
+  The untold row of a story comes after its told one.
+  """
+  place = streams_lib.woven([told.place, untold.place], axis=0)
+  return Sights(cache_lib.beside(told.cache, untold.cache), place[:, None])

@@ -10,10 +10,10 @@ it comes out the same to the bit.
 from collections.abc import Callable, Mapping, Sequence
 import functools
 
-import jax
 from jaxtyping import Bool, Float
 import numpy as np
 
+from tv2tv_jax import sharding
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.interleave import tokens as tokens_lib
 from tv2tv_jax.sample import decode
@@ -48,22 +48,44 @@ class Reader:
       layout: where the words of a story are.
     """
     self._special, self._config, self._layout = special, config, layout
-    planned = layout == 'think2v'
-    block = config.words_budget + 1
     # In T2V a person's words follow the prompt, token after token.
     edits = layout == 't2v'
     self._opens = 1 + config.prompt_budget + edits * config.words_budget
+    block, planned = config.words_budget + 1, layout == 'think2v'
     slots = self._opens + planned * (config.window - 1) * block
     # One chunk more than the window: a write never meets the buffer's end.
     slots += (config.window + 1) * (block + 1 + programs.config.frames.tokens)
-    self._blank = jax.jit(
-      lambda: decode.begun(programs.config, batch=config.lanes, slots=slots)
+    self._born = functools.partial(
+      decode.begun, programs.config, batch=config.lanes, slots=slots
     )
+    self._blank = program.Program(self._born)
     self._read_text = programs.compiled(decode.read_text)
     self._read_chunk = programs.compiled(
       functools.partial(decode.read_chunk, eof=special.eof), donated=0
     )
-    self._moved = jax.jit(decode.moved, donate_argnames='target')
+    self._moved = program.Program(decode.moved, 0)
+
+  def lowered(self, shape: Sequence[int]) -> program.Parts:
+    """What reads, by name, as its compiler gets it.
+
+    Args:
+      shape: of a chunk's latents.
+    """
+    state, lanes = self.abstract, self._config.lanes
+    words = np.zeros((lanes, self._config.words_budget + 1), np.int32)
+    prompt = np.zeros((lanes, self._opens), np.int32)
+    chunk = np.zeros((lanes, *shape), np.float32)
+    each = np.zeros(lanes, np.int32)
+    return {
+      'read a prompt': self._read_text.lowered(state, prompt, each),
+      'read words': self._read_text.lowered(state, words, each),
+      'read a chunk': self._read_chunk.lowered(state, chunk, each),
+    }
+
+  @property
+  def abstract(self) -> _State:
+    """Shapes and layouts of what is known of the lanes."""
+    return sharding.abstract(self._born)
 
   def said(
     self,

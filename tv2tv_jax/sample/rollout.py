@@ -7,17 +7,13 @@ depend on its lane or its neighbours, bit for bit.
 
 from collections.abc import Callable, Sequence
 import functools
-from typing import NamedTuple
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 import numpy as np
 
-from tv2tv_jax.flow import solvers
 from tv2tv_jax.interleave import story as story_lib
 from tv2tv_jax.interleave import tokens as tokens_lib
 from tv2tv_jax.sample import chance
-from tv2tv_jax.sample import decode
 from tv2tv_jax.sample import frames
 from tv2tv_jax.sample import program
 from tv2tv_jax.sample import reading
@@ -27,22 +23,11 @@ from tv2tv_jax.sample import writing
 from tv2tv_jax.tv2tv import model as model_lib
 
 
-class _States(NamedTuple):
-  """What was read of the lanes when their next chunk is filmed.
-
-  Attributes:
-    told: with the words before it, and BOF.
-    untold: of the same stories, without a word; None where nothing needs it.
-    before: without the words before it; None where nothing is guided.
-  """
-
-  told: decode.DecodeState
-  untold: decode.DecodeState | None
-  before: decode.DecodeState | None
-
-
 class Engine:
   """Tells stories with a model: holds its compiled parts, no story.
+
+  Under a mesh the model and what is known of the stories lie on its devices:
+  lanes along its axes `data` and `fsdp`, heads along `tensor`.
 
   Attributes:
     config: what is compiled in.
@@ -53,28 +38,68 @@ class Engine:
   def __init__(
     self,
     model: model_lib.Tv2tv,
-    tokenizer: tokens_lib.Tokenizer,
+    vocabulary: tokens_lib.Vocabulary,
     config: settings_lib.SampleConfig,
     layout: story_lib.Layout = 'tv2tv',
   ):
     """Prepares; nothing is compiled before the first story.
 
+    Args:
+      model: on the devices of the mesh that is set, if one is.
+      vocabulary: of its words.
+      config: what is compiled in.
+      layout: where the words of a story are.
+
     Raises:
-      ValueError: fields of the configuration that cannot be.
+      ValueError: fields of the configuration that cannot be, or a mesh that
+        cannot share out lanes and heads.
     """
     settings_lib.check(config)
+    settings_lib.check_mesh(config, model.config.towers.key_heads)
     self.config, self.layout, self.lanes = config, layout, config.lanes
     self._model = model
     programs = program.Programs(model)
-    self._reader = reading.Reader(programs, tokenizer.special, config, layout)
-    self._writer = writing.Writer(programs, tokenizer, config, layout)
+    self._reader = reading.Reader(programs, vocabulary.special, config, layout)
+    self._writer = writing.Writer(programs, vocabulary, config, layout)
     self._film = programs.compiled(
       functools.partial(
-        _filmed,
-        bof=tokenizer.special.bof,
+        frames.filmed,
+        bof=vocabulary.special.bof,
         solver=config.solver,
       )
     )
+
+  def lowered(self) -> program.Parts:
+    """What tells a story, by name, as its compiler gets it: nothing is run.
+
+    The model may be shapes and layouts, for devices that are not here. What
+    goes on as long as it must, for tokens or for steps, stands there once.
+    """
+    reader, lanes = self._reader, self.lanes
+    told = reader.abstract
+    shape = self._model.config.frames
+    source, course = chance.source({}, lanes), settings_lib.course({}, lanes)
+    alone = frames.States(told, None, None)
+    guided = frames.States(told, told if self._remembers else None, told)
+    parts = {'film': alone}
+    if self.layout != 't2v':
+      parts['film, guided'] = guided
+    return {
+      **reader.lowered((shape.rows, shape.columns, shape.latent)),
+      **self._writer.lowered(told),
+      **{
+        name: self._film.lowered(states, source, course)
+        for name, states in parts.items()
+      },
+    }
+
+  @property
+  def _remembers(self) -> bool:
+    """Whether a guided chunk is guided away from another past.
+
+    A plan is guided away from no plan at all, which is read beside it.
+    """
+    return self.config.untold == 'story' or self.layout == 'think2v'
 
   def begin(
     self,
@@ -191,9 +216,7 @@ class Engine:
   ) -> list[roll_lib.Roll]:
     """The stories, guided ones or others, with one chunk more."""
     reader, plan = self._reader, self._writer.planned
-    # A plan is guided away from no plan at all, which is read beside it.
-    story = self.config.untold == 'story' or self.layout == 'think2v'
-    remembers = guided and story
+    remembers = guided and self._remembers
     edits = [ask.words or () if self.layout == 't2v' else () for ask in asks]
     rolls, seat = reader.seated(rolls, plan, edits, remembers=remembers)
     wanted = rolls
@@ -208,7 +231,7 @@ class Engine:
     told, untold = reader.said(seat.told, spoken), None
     if remembers:
       untold = reader.said(seat.untold, silence)
-    states = _States(told, untold, seat.told if guided else None)
+    states = frames.States(told, untold, seat.told if guided else None)
     latents = self._acted(rolls, asks, states)
     told = reader.kept(told, latents, going)
     untold = reader.kept(untold, latents, going) if remembers else None
@@ -233,7 +256,7 @@ class Engine:
     self,
     rolls: list[roll_lib.Roll],
     asks: list[roll_lib.Ask],
-    states: _States,
+    states: frames.States,
   ) -> Float[np.ndarray, 'B Y X Z']:
     """The next chunk of each lane: filmed, or what a person wants."""
     shape = rolls[0].latents[0].shape
@@ -268,26 +291,3 @@ def _replanned(
       roll = roll._replace(plans=plans, seat=None)
     out.append(roll)
   return out
-
-
-def _filmed(
-  model: model_lib.Tv2tv,
-  states: _States,
-  source: chance.Source,
-  course: frames.Course,
-  *,
-  bof: int,
-  solver: solvers.Solver,
-) -> Float[Array, 'B Y X Z']:
-  """`frames.film`, with whatever guidance there is."""
-  if states.untold is not None:
-    sights = decode.apart_sights(states.told, states.untold)
-  elif states.before is not None and model.config.towers.attention == 'dense':
-    sights = decode.twin_sights(model, states.before, states.told, bof)
-  elif states.before is not None:  # Its kernels know no blocks of the past.
-    one = jnp.ones_like(states.before.place)
-    silent = decode.read_text(model, states.before, bof * one[:, None], one)
-    sights = decode.apart_sights(states.told, silent)
-  else:
-    sights = decode.sight(states.told)
-  return frames.film(model, sights, source, course, solver=solver)

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from tv2tv_jax import sharding
 from tv2tv_jax.flow import solvers
 from tv2tv_jax.flow import times as times_lib
 from tv2tv_jax.sample import frames
@@ -181,3 +182,29 @@ def check(config: SampleConfig) -> None:
     raise ValueError(
       f'config.sample.prompt_budget is {config.prompt_budget}: give 0 or more'
     )
+
+
+def check_mesh(config: SampleConfig, key_heads: int) -> None:
+  """ValueError unless the mesh that is set, if one is, fits stories.
+
+  Args:
+    config: how many lanes there are.
+    key_heads: of the model.
+  """
+  if not sharding.has_mesh():
+    return
+  if sharding.splits('length'):
+    raise ValueError(
+      'the mesh splits `context`, the tokens of a long row: stories have none. '
+      'Give these devices to `tensor`, or to `data`'
+    )
+  for name, count, axis, mesh in (
+    ('config.sample.lanes', config.lanes, 'batch', 'data and fsdp'),
+    ('config.model.towers.key_heads', key_heads, 'heads', 'tensor'),
+  ):
+    devices = sharding.devices_along(axis)
+    if count % devices:
+      raise ValueError(
+        f'{name} = {count} cannot be shared out over the {devices} devices '
+        f'along {mesh}: give another --mesh, or another number'
+      )

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, TypeAlias
 from jaxtyping import UInt8
 import numpy as np
 
-from tv2tv_jax import sharding
 from tv2tv_jax.sample import film as film_lib
 from tv2tv_jax.sample import roll as roll_lib
 from tv2tv_jax.sample import rollout
@@ -95,9 +94,7 @@ class Teller:
 
   def __init__(self, engine: rollout.Engine, film: film_lib.Film):
     self.engine, self.film = engine, film
-    self._decoder = futures.ThreadPoolExecutor(
-      1, 'decoder', initializer=sharding.adopted()
-    )
+    self._decoder = futures.ThreadPoolExecutor(1, 'decoder')
     self._shows: list[futures.Future] = []
 
   def begin(
@@ -165,11 +162,8 @@ class Teller:
     happened: queue.SimpleQueue[Any] = queue.SimpleQueue()
     stop = threading.Event()
 
-    adopt = sharding.adopted()
-
     def tell() -> None:
       try:
-        adopt()
         self._tell(tellings, chunks, asks, happened.put, stop)
         self.wait()
         happened.put(None)

@@ -5,7 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
+import numpy as np
 
+from tv2tv_jax import sharding
 from tv2tv_jax.interleave import tokens as tokens_lib
 from tv2tv_jax.mot import cache as cache_lib
 from tv2tv_jax.sample import chance
@@ -35,12 +37,12 @@ class Grammar(NamedTuple):
   ending: bool
 
   @property
-  def banned(self) -> list[int]:
-    """Every token that may not come."""
+  def banned(self) -> Bool[np.ndarray, 'V']:
+    """Which tokens may not come."""
+    tokens = range(self.vocabulary)
+    silent = self.silent if self.budget else tokens
     allowed = {self.closing, *([self.special.eos] if self.ending else [])}
-    if not self.budget:
-      return [i for i in range(self.vocabulary) if i not in allowed]
-    return sorted(self.silent - allowed)
+    return np.array([i in silent and i not in allowed for i in tokens])
 
 
 class Taste(NamedTuple):
@@ -93,7 +95,7 @@ def write(
     taste: how tokens are drawn.
     grammar: which tokens may come, and how many.
   """
-  banned, keys = jnp.array(grammar.banned), chance.keys(source)
+  keys = chance.keys(source)
   budget, batch = grammar.budget, active.shape[0]
   room = max(1, budget)
 
@@ -107,7 +109,9 @@ def write(
 
   def advance(carry):
     read, written, writing = carry
-    logits = read.logits[:, : grammar.vocabulary].at[:, banned].set(_BANNED)
+    # Every device draws for all rows: their words are everyone's.
+    logits = sharding.place(read.logits)[:, : grammar.vocabulary]
+    logits = jnp.where(grammar.banned, _BANNED, logits)
     folded = jax.vmap(jax.random.fold_in)(keys, written.count)
     token = drawn(folded, logits, taste)
     ends = writing & (token == grammar.special.eos)

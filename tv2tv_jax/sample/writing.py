@@ -35,19 +35,19 @@ class Writer:
   def __init__(
     self,
     programs: program.Programs,
-    tokenizer: tokens_lib.Tokenizer,
+    vocabulary: tokens_lib.Vocabulary,
     config: settings_lib.SampleConfig,
     layout: story_lib.Layout,
   ):
     """Prepares; nothing is compiled before the first story."""
     self._config, self._layout = config, layout
-    special = tokenizer.special
+    special = vocabulary.special
 
     def writer(budget: int, closing: int, ending: bool):
       grammar = words_lib.Grammar(
         special,
-        tokenizer.silent,
-        tokenizer.vocab_size,
+        vocabulary.silent,
+        vocabulary.vocab_size,
         budget,
         closing,
         ending,
@@ -60,6 +60,18 @@ class Writer:
     spoken = config.words_budget if layout == 'tv2tv' else 0
     self._write = writer(spoken, special.bof, True)
     self._write_plan = writer(config.words_budget, special.eof, False)
+
+  def lowered(self, told: decode.DecodeState) -> program.Parts:
+    """What writes, by name, as its compiler gets it.
+
+    Args:
+      told: shapes and layouts of the lanes.
+    """
+    lanes = self._config.lanes
+    source, taste = chance.source({}, lanes), settings_lib.taste({}, lanes)
+    active = np.ones(lanes, bool)
+    write = self._write_plan if self._layout == 'think2v' else self._write
+    return {'write': write.lowered(told, source, active, taste)}
 
   def worded(
     self,

@@ -22,7 +22,6 @@ from tv2tv_jax.mot import tower
 from tv2tv_jax.mot import transformer
 from tv2tv_jax.nn import cross_entropy
 from tv2tv_jax.nn import dense
-from tv2tv_jax.nn import stack
 from tv2tv_jax.tv2tv import frames
 from tv2tv_jax.tv2tv import patches
 from tv2tv_jax.tv2tv import unet
@@ -202,16 +201,6 @@ class Tv2tv(nnx.Module):
       memory,
       streams_lib.joined_places(*kept) if kept else None,
     )
-
-  def laid_out(self) -> 'Tv2tv':
-    """The same for programs that write every layer out, if they do.
-
-    Its layers have weights of their own, and so must those of a cache.
-    """
-    out = jax.tree.map(lambda leaf: leaf, self)
-    if self.config.towers.apart:
-      out.transformer.blocks = nnx.List(stack.apart(self.transformer.blocks))
-    return out
 
   def surprise(
     self, text: Float[Array, 'B L D'], following: Int[Array, 'B L']
