@@ -45,7 +45,7 @@ _LAPTOP = comparison.Comparison(
   seeds=(0, 1),
   instructions=_INSTRUCTIONS,
   holds=_HOLDS,
-  short=comparison.Films(starts=16, seconds=6.0, told_at=('1', '3')),
+  short=comparison.Films(starts=32, seconds=6.0, told_at=('1', '3')),
   long=comparison.Films(starts=16, seconds=64.0, told_at=(_LONG,)),
   variants=(),
 )

@@ -19,6 +19,7 @@ from launch import storyteller
 from launch import vae_report
 from tv2tv_jax import sharding
 from tv2tv_jax.sample import telling
+from tv2tv_jax.train import leader
 from tv2tv_jax.train import loop
 from tv2tv_jax.train import workdir as workdir_lib
 
@@ -26,30 +27,27 @@ FOLDER = 'pictures'
 _STORIES = 4  # side by side
 _SECONDS = 2.0  # of each
 _PATIENCE = 60.0  # seconds of wall time after which none goes on
+_FULL = 'RESOURCE_EXHAUSTED'  # There is no room beside what is trained.
 _CLIPS = 4
 _FRAMES = 7  # of a clip, side by side
 _WIDE = 1280  # pixels: a smaller picture is enlarged
 
 
-def stories(workdir: pathlib.Path) -> loop.Show | None:
+def stories(workdir: pathlib.Path) -> loop.Show:
   """Films a short story from some of the frames that the workdir keeps.
 
-  On several devices the model lies spread over them, and no one of them need
-  have room for it: there `launch.evaluate --watch` films, and this says so.
+  On whatever devices the model lies, which all of them take part in.
   """
-  if jax.device_count() > 1:
-    if sharding.leads():
-      print(
-        'no pictures while training on several devices: they are for '
-        'launch.evaluate --watch to make'
-      )
-    return None
 
   def show(model: nnx.Module, step: int) -> None:
     try:
       rows = _told(workdir, model)
-    except ValueError as error:
-      tqdm.tqdm.write(f'{workdir}: no pictures of step {step}: {error}')
+    except (ValueError, jax.errors.JaxRuntimeError) as error:
+      if not isinstance(error, ValueError) and _FULL not in str(error):
+        raise
+      if sharding.leads():
+        why = str(error).splitlines()[0]
+        tqdm.tqdm.write(f'{workdir}: no pictures of step {step}: {why}')
       return
     _save(sheet.draw(rows), workdir, step)
 
@@ -90,7 +88,7 @@ def _told(workdir: pathlib.Path, model: nnx.Module) -> list[sheet.Row]:
       last[event.story].append(event.frames[-1])
 
   for _ in range(1, told.chunks_of(_SECONDS)):
-    if time.monotonic() - began < _PATIENCE:
+    if leader.decides(time.monotonic() - began < _PATIENCE):
       tellings = told.teller.advance(tellings, None, emit)
   told.teller.wait()
   return [

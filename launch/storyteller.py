@@ -108,7 +108,9 @@ def kept_starts(workdir: pathlib.Path) -> list[Start]:
 class Storyteller:
   """Model, VAE and tokenizer of a workdir: text and times, words and frames.
 
-  Under a mesh the model lies on its devices, the VAE on one of them.
+  Under a mesh the model lies on its devices, the VAE on one of each process;
+  there are as many lanes as devices can share out, a few more if need be. Where
+  there are several processes, all of them tell the same story.
 
   Attributes:
     teller: tells the stories.
@@ -144,8 +146,11 @@ class Storyteller:
     """
     run = workdir_lib.read(workdir, schema.StoryRun)
     given = {k: v for k, v in changes.items() if v is not None}
-    self.config = dataclasses.replace(run.sample, **given)
-    settings_lib.check(self.config)
+    config = dataclasses.replace(run.sample, **given)
+    settings_lib.check(config)
+    devices = sharding.devices_along('batch')
+    lanes = -(-config.lanes // devices) * devices
+    self.config = dataclasses.replace(config, lanes=lanes)
     self.layout = layout or run.data.layout
     mesh = jax.sharding.get_abstract_mesh()
     self.mesh = [*mesh.axis_sizes] if mesh.size > 1 else None
@@ -156,11 +161,11 @@ class Storyteller:
         workdir, lambda key: model_lib.Tv2tv(run.model, rngs=nnx.Rngs(key))
       )
     _, vae = latents_lib.load(workdir / 'vae' / vae_folder.LATENTS)
-    config = config_lib.to_json(run.model).encode()
+    shape = config_lib.to_json(run.model).encode()
     self.checkpoint = {
       'step': step,
       'fingerprint': _fingerprint(model),
-      'config': hashlib.sha256(config).hexdigest()[:16],
+      'config': hashlib.sha256(shape).hexdigest()[:16],
       'vae': vae,
       'tokenizer': tokenize.fingerprint(workdir),
     }

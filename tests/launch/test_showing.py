@@ -1,6 +1,7 @@
 """Pictures of a run cost little time, and never its life."""
 
 import itertools
+import shutil
 import types
 
 import jax
@@ -10,7 +11,10 @@ import pytest
 
 from launch import showing
 from launch import storyteller
+from tests.launch import programs
+from tests.launch import watched
 from tv2tv_jax.sample import telling
+from tv2tv_jax.train import workdir as workdir_lib
 
 
 class _Storyteller:
@@ -53,12 +57,11 @@ class _Storyteller:
 
 @pytest.fixture
 def workdir(tmp_path, monkeypatch):
-  """A workdir with three starts, on one device."""
+  """A workdir with three starts."""
   frames = np.zeros((3, 12, 16, 3), np.uint8)
   np.savez(
     tmp_path / storyteller.STARTS, frames=frames, prompts=['a', 'b', 'c']
   )
-  monkeypatch.setattr(jax, 'device_count', lambda: 1)
   monkeypatch.setattr(storyteller, 'Storyteller', _Storyteller)
   return tmp_path
 
@@ -95,10 +98,46 @@ def test_what_cannot_be_filmed_is_said_and_training_goes_on(
   assert not (workdir / showing.FOLDER).exists()
 
 
-def test_several_devices_leave_films_to_the_evaluation(tmp_path, capsys):
-  assert jax.device_count() > 1
-  assert showing.stories(tmp_path) is None
-  assert 'launch.evaluate --watch' in capsys.readouterr().out
+def test_without_room_training_goes_on(workdir, monkeypatch, capsys):
+  said = 'RESOURCE_EXHAUSTED: Out of memory'
+
+  def fill(workdir, *, model):
+    raise jax.errors.JaxRuntimeError(said)
+
+  monkeypatch.setattr(storyteller, 'Storyteller', fill)
+  showing.stories(workdir)('the model', 20)
+  assert 'no pictures of step 20: RESOURCE_EXHAUSTED' in capsys.readouterr().out
+  said = 'INTERNAL: a defect'
+  with pytest.raises(jax.errors.JaxRuntimeError, match='a defect'):
+    showing.stories(workdir)('the model', 20)
+
+
+@pytest.mark.slow
+def test_devices_of_several_processes_film_as_one(tmp_path):
+  (tmp_path / 'one').mkdir()
+  watched.sources(tmp_path / 'one')
+  workdir_lib.claim(tmp_path / 'one', watched.run(tmp_path / 'one'))
+  metadata = tmp_path / 'one' / 'latents' / 'latents.json'
+  (tmp_path / 'one' / 'latents.json').write_bytes(metadata.read_bytes())
+  frames = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+  path = tmp_path / 'one' / storyteller.STARTS
+  np.savez(path, frames=frames, prompts=['a film', '', 'turn'])
+  shutil.copytree(tmp_path / 'one', tmp_path / 'two')
+  for process in (
+    *programs.pair('tests.launch.shown', tmp_path / 'two', 2),
+    programs.run('tests.launch.shown', tmp_path / 'one', 4),
+  ):
+    assert process.returncode == 0, process.stderr
+    assert 'no pictures' not in process.stdout
+  one, two = (
+    np.asarray(Image.open(path).convert('RGB'), np.int16)
+    for name in ('one', 'two')
+    for path in (tmp_path / name / showing.FOLDER).iterdir()
+  )
+  assert one.shape == two.shape
+  # WebP is lossy: one bit of a picture is a few of its neighbours'.
+  assert np.abs(one - two).mean() < 0.5
+  assert one.std() > 20
 
 
 def test_clips_are_drawn_above_their_copies(tmp_path, monkeypatch):
