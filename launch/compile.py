@@ -16,6 +16,13 @@ policies and parts of a batch are tried, what was tried before is not tried
 again, and the fastest that leaves a tenth of the HBM free is recommended, with
 all that is to be said of it.
 
+With --film it compiles the programs that tell stories instead, as
+`launch.generate` runs them under the same --mesh, and says what a token and a
+step from noise take:
+
+  python -m launch.compile --config configs/sports_8b.py --topology v5e:2x4 \
+      --mesh 1,1,8 --film
+
 No compiler of a GPU runs without one: of h100 and h200 it gives a plan of the
 memory by formula.
 """

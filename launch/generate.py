@@ -25,7 +25,8 @@ in place of what was. The third tells a file of stories, a line each
 (launch/stories/prompts.py has its fields), `sample.lanes` side by side; flags
 say what a line does not. Run it again to go on: stories that are whole stay.
 Several hosts share the work, started with the same flags, `--hosts H`, and
-their own `--host`, from 0 to H - 1; they need not know of one another.
+their own `--host`, from 0 to H - 1; they need not know of one another. With
+`--mesh=1,1,8` the model is shared by eight devices, its heads split over them.
 """
 
 from collections.abc import Sequence

@@ -9,7 +9,8 @@ once: stories that do not fit side by side wait in a queue. `/openapi.json`
 describes the API.
 
 It listens on this machine alone unless `--host` says otherwise; there is no
-password, so whoever reaches it may use it. Finished stories are written to
+password, so whoever reaches it may use it. With `--mesh=1,1,8` eight devices
+of this machine share the model, whose heads are split over them. Finished stories are written to
 `--stories`, a folder each, which `launch.generate --replay` films again;
 without it nothing is. Ctrl-C ends it.
 """

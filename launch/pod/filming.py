@@ -158,9 +158,15 @@ def text(told: Mapping[str, Any]) -> str:
       lines.append(f'{name:16}{report_lib.shortage(held)}')
       continue
     line = f'{name:16}{held["total"] / _GIB:10.2f}{held["free"]:10.1%}'
-    for seconds in (part[kind] for kind in ('once', 'each') if kind in part):
-      line += f'{1e3 * seconds["busy"]:10.2f}{1e3 * seconds["links"]:10.2f}'
-    lines.append(f'{line}  {seconds["bound"]}')
+    for kind in ('once', 'each'):
+      seconds = part.get(kind)
+      line += (
+        f'{1e3 * seconds["busy"]:10.2f}{1e3 * seconds["links"]:10.2f}'
+        if seconds
+        else ' ' * 20
+      )
+    bound = part.get('each', part['once'])['bound']
+    lines.append(f'{line}  {bound}')
   if told['chunk_seconds'] is not None:
     chunk = told['chunk_seconds']
     least = min(part['memory']['free'] for part in told['parts'].values())

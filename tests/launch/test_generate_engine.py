@@ -93,7 +93,7 @@ def test_a_saved_story_is_told_again_and_forked(
   finished = _told(teller, _job(teller, 'a', start, asks={3: 'attack'}))['a']
   assert finished.ended == 'length' and len(finished.words) == 7
   story_folder.save(tmp_path / 'a', finished, teller)
-  told = dict(model=teller.engine._model)
+  told = dict(model=tiny.drawn(watched.run(workdir).model))
   made = storyteller_lib.Storyteller
   monkeypatch.setattr(
     storyteller_lib,

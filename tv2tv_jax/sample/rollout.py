@@ -57,7 +57,9 @@ class Engine:
     settings_lib.check(config)
     settings_lib.check_mesh(config, model.config.towers.key_heads)
     self.config, self.layout, self.lanes = config, layout, config.lanes
-    self._model = model
+    # Not the model: programs have it as they use it, which takes less room.
+    coder = model.config.frames
+    self._shape = (coder.rows, coder.columns, coder.latent)
     programs = program.Programs(model)
     self._reader = reading.Reader(programs, vocabulary.special, config, layout)
     self._writer = writing.Writer(programs, vocabulary, config, layout)
@@ -77,7 +79,6 @@ class Engine:
     """
     reader, lanes = self._reader, self.lanes
     told = reader.abstract
-    shape = self._model.config.frames
     source, course = chance.source({}, lanes), settings_lib.course({}, lanes)
     alone = frames.States(told, None, None)
     guided = frames.States(told, told if self._remembers else None, told)
@@ -85,7 +86,7 @@ class Engine:
     if self.layout != 't2v':
       parts['film, guided'] = guided
     return {
-      **reader.lowered((shape.rows, shape.columns, shape.latent)),
+      **reader.lowered(self._shape),
       **self._writer.lowered(told),
       **{
         name: self._film.lowered(states, source, course)
@@ -122,12 +123,10 @@ class Engine:
       ValueError: a prompt or words over their budget, settings or a seed out of
         range, latents of another size, no latents.
     """
-    shape = self._model.config.frames
-    shape = (shape.rows, shape.columns, shape.latent)
-    if latents.shape[1:] != shape or not len(latents):
+    if latents.shape[1:] != self._shape or not len(latents):
       raise ValueError(
         f'a story begins with latents of {latents.shape}: give [N, '
-        f'{", ".join(map(str, shape))}] with N of 1 or more'
+        f'{", ".join(map(str, self._shape))}] with N of 1 or more'
       )
     if len(prompt) > self.config.prompt_budget:
       raise ValueError(
