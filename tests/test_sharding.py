@@ -1,7 +1,6 @@
 """Logical axes become mesh axes in one place, and nowhere without a mesh."""
 
 import os
-import socket
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ from jax.sharding import PartitionSpec
 import numpy as np
 import pytest
 
+from tests import ports
 from tv2tv_jax import sharding
 
 
@@ -131,10 +131,7 @@ print('alike')
 
 def test_processes_give_the_rows_that_their_devices_hold():
   """A batch is the same on two processes, also where they share its rows."""
-  with socket.socket() as free:
-    free.bind(('localhost', 0))
-    port = str(free.getsockname()[1])
-  command = [sys.executable, '-c', _PROCESS, port]
+  command = [sys.executable, '-c', _PROCESS, str(ports.free())]
   environment = {**os.environ, 'XLA_FLAGS': '', 'JAX_PLATFORMS': 'cpu'}
   processes = [
     subprocess.Popen(

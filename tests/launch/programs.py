@@ -1,9 +1,10 @@
 """Programs as a user runs them, and a VAE small enough for a test."""
 
 import concurrent.futures
-import socket
 import subprocess
 import sys
+
+from tests import ports
 
 TINY_VAE = (
   '--config=configs/doom_vae.py',
@@ -29,10 +30,7 @@ def run(*arguments) -> subprocess.CompletedProcess:
 
 def pair(*arguments) -> list[subprocess.CompletedProcess]:
   """A program in two processes of one run, to its end."""
-  with socket.socket() as free:
-    free.bind(('localhost', 0))
-    port = free.getsockname()[1]
-  others = [f'--coordinator=localhost:{port}', '--processes=2']
+  others = [f'--coordinator=localhost:{ports.free()}', '--processes=2']
   with concurrent.futures.ThreadPoolExecutor() as pool:
     both = [
       pool.submit(run, *arguments, *others, f'--process={number}')

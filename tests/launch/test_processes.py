@@ -1,7 +1,6 @@
 """Two processes are one run: they agree, and they end together."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,16 +10,10 @@ import numpy as np
 import pytest
 
 from launch.hosts import bond
+from tests import ports
 from tests.launch import small_run
 from tv2tv_jax import sharding
 from tv2tv_jax.train import metrics as metrics_lib
-
-
-def _port():
-  """One that was free a moment ago."""
-  with socket.socket() as free:
-    free.bind(('localhost', 0))
-    return free.getsockname()[1]
 
 
 def _process(number, port, workdir, *flags, processes=2):
@@ -52,7 +45,7 @@ def _ended(processes):
 
 def _pair(workdir, *flags):
   """Exit statuses and errors of a small run of two processes."""
-  port = _port()
+  port = ports.free()
   return _ended([_process(i, port, workdir, *flags) for i in (0, 1)])
 
 
@@ -90,7 +83,7 @@ def test_a_killed_process_ends_the_other_and_the_run_goes_on_alone(
 ):
   """On mesh (1, 4, 1), whose parameters cross processes."""
   whole, parts = tmp_path / 'whole', tmp_path / 'parts'
-  port = _port()
+  port = ports.free()
   flags = ('--model=tv2tv', '--steps=6', '--mishap=kill', '--at=4')
   processes = [_process(i, port, parts, *flags) for i in (0, 1)]
   (killed,), _ = _ended(processes[1:])
@@ -163,7 +156,7 @@ def test_a_mesh_that_does_not_fit_is_the_line_of_all(tmp_path):
 
 def test_who_is_missing_is_said(tmp_path):
   """By process 0, to those who came; and by those who do not find it."""
-  port, silent = _port(), _port()
+  port, silent = ports.free(), ports.free()
   wait = '--coordinator_timeout=4'
   processes = [
     _process(0, port, tmp_path, wait, processes=3),
@@ -196,7 +189,7 @@ signal.pause()
 
 
 def test_a_process_that_stands_still_ends_the_others():
-  port = str(_port())
+  port = str(ports.free())
   processes = [
     subprocess.Popen(
       [sys.executable, '-c', _SILENT, port, number],

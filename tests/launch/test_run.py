@@ -8,6 +8,7 @@ import pytest
 
 from launch.hosts import meeting
 from launch.hosts import processes
+from tests import ports
 
 
 @pytest.fixture
@@ -85,15 +86,9 @@ def test_slurm_says_where_a_process_stands(told, slurm, monkeypatch):
   assert joined == [meeting.Place('node003:61441', 6, 3, (1,))]
 
 
-def _port():
-  with socket.socket() as free:
-    free.bind(('localhost', 0))
-    return free.getsockname()[1]
-
-
 def _gathered(*hellos, processes=3, terms=None, wait=20.0, before=None):
   """What process 0 and those who come to it are told."""
-  address = f'localhost:{_port()}'
+  address = f'localhost:{ports.free()}'
   told = {}
 
   def come(name, place, terms):

@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import shutil
-import socket
 import subprocess
 import sys
 import types
@@ -14,6 +13,7 @@ import pytest
 from launch.evaluation import job as evaluation
 from launch.evaluation import tables
 from launch.evaluation import watch
+from tests import ports
 from tests.launch import watched
 from tv2tv_jax import sharding
 from tv2tv_jax.train import checkpoint
@@ -24,12 +24,13 @@ _CLIPS = 3
 
 def _watchers(workdir):
   """Two processes of one job that follow a run."""
-  with socket.socket() as free:
-    free.bind(('localhost', 0))
-    port = free.getsockname()[1]
   command = [sys.executable, '-m', 'launch.evaluate', f'--workdir={workdir}']
   command += ['--watch', '--poll=0.1', '--timeout=240', f'--clips={_CLIPS}']
-  command += [f'--coordinator=localhost:{port}', '--processes=2', '--batch=4']
+  command += [
+    f'--coordinator=localhost:{ports.free()}',
+    '--processes=2',
+    '--batch=4',
+  ]
   return [
     subprocess.Popen(
       [*command, f'--process={number}'],

@@ -2,13 +2,13 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from tests import ports
 from tests.train import stoppable
 from tv2tv_jax.train import checkpoint
 from tv2tv_jax.train import metrics as metrics_lib
@@ -123,9 +123,7 @@ def test_a_run_that_stands_still_says_where_and_ends(tmp_path):
 def test_all_processes_stop_after_the_same_step(whole, tmp_path):
   """Though one alone is told; run again, they go on."""
   for arguments in (('--seconds=0.1',), ('--seconds=0',)):
-    with socket.socket() as free:
-      free.bind(('localhost', 0))
-      port = free.getsockname()[1]
+    port = ports.free()
     processes = [
       _started(
         tmp_path,
