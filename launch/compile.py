@@ -18,10 +18,10 @@ all that is to be said of it.
 
 With --film it compiles the programs that tell stories instead, as
 `launch.generate` runs them under the same --mesh, and says what a token and a
-step from noise take:
+step from noise take; heads are shared by all devices that can, unless told:
 
   python -m launch.compile --config configs/sports_8b.py --topology v5e:2x4 \
-      --mesh 1,1,8 --film
+      --film
 
 No compiler of a GPU runs without one: of h100 and h200 it gives a plan of the
 memory by formula.
@@ -92,6 +92,8 @@ def main(_) -> None:
     _keep(told, out, 'sweep')
     return
   shape = None if _MESH.value is None else processes.sizes(_MESH.value)
+  if _FILM.value and shape is None:
+    shape = filming_lib.mesh_shape(run, len(topology.devices))
   mesh = topology_lib.mesh(topology, shape)
   if _FILM.value:
     told = filming_lib.report(run, topology, mesh)

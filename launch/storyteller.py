@@ -148,9 +148,7 @@ class Storyteller:
     given = {k: v for k, v in changes.items() if v is not None}
     config = dataclasses.replace(run.sample, **given)
     settings_lib.check(config)
-    devices = sharding.devices_along('batch')
-    lanes = -(-config.lanes // devices) * devices
-    self.config = dataclasses.replace(config, lanes=lanes)
+    self.config = settings_lib.shared_out(config)
     self.layout = layout or run.data.layout
     mesh = jax.sharding.get_abstract_mesh()
     self.mesh = [*mesh.axis_sizes] if mesh.size > 1 else None

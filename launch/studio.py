@@ -10,9 +10,9 @@ describes the API.
 
 It listens on this machine alone unless `--host` says otherwise; there is no
 password, so whoever reaches it may use it. With `--mesh=1,1,8` eight devices
-of this machine share the model, whose heads are split over them. Finished stories are written to
-`--stories`, a folder each, which `launch.generate --replay` films again;
-without it nothing is. Ctrl-C ends it.
+of this machine share the model, its heads split over them. Finished stories are
+written to `--stories`, a folder each, which `launch.generate --replay` films
+again; without it nothing is. Ctrl-C ends it.
 """
 
 import contextlib

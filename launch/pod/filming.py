@@ -13,6 +13,7 @@ least what its roofline says (`launch/pod/roofline.py`).
 
 from collections.abc import Mapping
 import functools
+import math
 from typing import Any, NamedTuple
 
 from flax import nnx
@@ -33,6 +34,7 @@ from tv2tv_jax import sharding
 from tv2tv_jax.interleave import tokens as tokens_lib
 from tv2tv_jax.sample import program as sample_lib
 from tv2tv_jax.sample import rollout
+from tv2tv_jax.sample import settings as settings_lib
 from tv2tv_jax.tv2tv import model as model_lib
 
 _GIB = 2**30
@@ -48,11 +50,17 @@ class _Vocabulary(NamedTuple):
   silent: frozenset[int] = frozenset(range(5))
 
 
+def mesh_shape(run: schema.StoryRun, devices: int) -> tuple[int, ...]:
+  """Where nothing is said: heads over as many devices as can share them."""
+  tensor = math.gcd(devices, run.model.towers.key_heads)
+  return devices // tensor, 1, tensor
+
+
 def lowered(run: schema.StoryRun, mesh: Mesh) -> sample_lib.Parts:
   """The programs of stories by name, for the devices of a mesh.
 
   Raises:
-    ValueError: a mesh that cannot share out lanes, heads or weights.
+    ValueError: a mesh that cannot share out heads or weights.
   """
   with jax.set_mesh(mesh):
     model = sharding.abstract(
@@ -61,8 +69,9 @@ def lowered(run: schema.StoryRun, mesh: Mesh) -> sample_lib.Parts:
       ),
       jax.eval_shape(functools.partial(jax.random.key, impl='rbg'), 0),
     )
+    sample = settings_lib.shared_out(run.sample)
     engine = rollout.Engine(
-      model, _Vocabulary(run.model.vocabulary), run.sample, run.data.layout
+      model, _Vocabulary(run.model.vocabulary), sample, run.data.layout
     )
     return engine.lowered()
 
@@ -71,7 +80,8 @@ def report(
   run: schema.StoryRun, topology: topology_lib.Topology, mesh: Mesh
 ) -> dict[str, Any]:
   """Compiles all of them: bytes and seconds of a device, for each program."""
-  sample = run.sample
+  with jax.set_mesh(mesh):
+    sample = settings_lib.shared_out(run.sample)
   parts = {}
   for name, stage in lowered(run, mesh).items():
     made = program_lib.compiled(program_lib.Lowered(stage, 0.0))

@@ -180,8 +180,13 @@ def test_nothing_is_guided_where_there_are_no_words():
 @needs_libtpu
 def test_a_mesh_that_fits_no_stories_is_refused():
   topology = topology_lib.described('v5e:2x4')
-  mesh = topology_lib.mesh(topology, (8,))
-  run = _run()
-  sample = dataclasses.replace(run.sample, lanes=4)
-  with pytest.raises(ValueError, match=r'lanes = 4 .* over the 8 devices'):
-    filming_lib.lowered(dataclasses.replace(run, sample=sample), mesh)
+  with pytest.raises(ValueError, match='the mesh splits `context`'):
+    filming_lib.lowered(_run(), topology_lib.mesh(topology, (1, 1, 2, 4)))
+
+
+@pytest.mark.parametrize(
+  ('devices', 'shape'),
+  [(1, (1, 1, 1)), (2, (1, 1, 2)), (6, (3, 1, 2)), (8, (4, 1, 2))],
+)
+def test_devices_share_heads_as_far_as_they_can(devices, shape):
+  assert filming_lib.mesh_shape(_run(), devices) == shape  # Of two key heads.

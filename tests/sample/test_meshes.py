@@ -16,6 +16,8 @@ from tv2tv_jax.sample import rollout
 from tv2tv_jax.sample import settings as settings_lib
 
 _CONFIG = dataclasses.replace(stories.CONFIG, lanes=4)
+# Compiles in half the time that a U-Net takes, which training has on meshes.
+_FRAMES = dataclasses.replace(tiny.config().frames, coder='linear')
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -35,7 +37,8 @@ def _engine(shape, layout, config=_CONFIG, **changes):
   """An engine on a mesh, or on one device, which is left at once."""
   here = jax.set_mesh(_mesh(shape)) if shape else contextlib.nullcontext()
   with here:
-    return rollout.Engine(tiny.model(**changes), tiny.Numbers(), config, layout)
+    model = tiny.model(frames=_FRAMES, **changes)
+    return rollout.Engine(model, tiny.Numbers(), config, layout)
 
 
 @functools.cache
@@ -48,7 +51,7 @@ def _told(shape, layout, **changes):
   engine = _engine(shape, layout, **changes)
   told = stories.told(engine, stories.begin(engine), 7)
   late = stories.told(engine, stories.begin(engine, [0]), 3)
-  joined = engine.advance([*told, *late])
+  joined = stories.told(engine, [*told, *late], 8)
   return [*joined, *stories.free(engine, stories.begin(engine), 5)]
 
 
@@ -91,6 +94,15 @@ def test_devices_share_what_is_known_of_stories():
   ):
     spec = part.sharding.spec
     assert tuple(spec)[: len(split)] == split
+
+
+@pytest.mark.parametrize(
+  ('shape', 'lanes'), [((8,), 8), ((1, 4), 4), ((1, 1, 2), 3), ((2, 1, 2), 4)]
+)
+def test_lanes_are_as_many_as_devices_can_share(shape, lanes):
+  with jax.set_mesh(_mesh(shape)):
+    assert settings_lib.shared_out(stories.CONFIG).lanes == lanes
+  assert settings_lib.shared_out(stories.CONFIG).lanes == 3
 
 
 @pytest.mark.parametrize(

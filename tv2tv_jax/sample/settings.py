@@ -184,6 +184,13 @@ def check(config: SampleConfig) -> None:
     )
 
 
+def shared_out(config: SampleConfig) -> SampleConfig:
+  """With as many lanes as the mesh can share out: these, or a few more."""
+  devices = sharding.devices_along('batch')
+  lanes = -(-config.lanes // devices) * devices
+  return dataclasses.replace(config, lanes=lanes)
+
+
 def check_mesh(config: SampleConfig, key_heads: int) -> None:
   """ValueError unless the mesh that is set, if one is, fits stories.
 
