@@ -85,4 +85,10 @@ def _lines(shot: Shot) -> list[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-  return textwrap.wrap(text, _LETTERS, subsequent_indent='  ')
+  """Lines no wider than a picture; letters are not all as wide as most."""
+  font = ImageFont.load_default(_LETTER)
+  for letters in range(_LETTERS, 3, -1):
+    lines = textwrap.wrap(text, letters, subsequent_indent='  ')
+    if all(font.getlength(line) <= _WIDE for line in lines):
+      break
+  return lines
