@@ -47,7 +47,7 @@ _LAPTOP = comparison.Comparison(
   holds=_HOLDS,
   short=comparison.Films(starts=32, seconds=6.0, told_at=('1', '3')),
   long=comparison.Films(starts=16, seconds=64.0, told_at=(_LONG,)),
-  variants=(),
+  variants=('--guidance=1',),
 )
 
 
