@@ -79,6 +79,13 @@ def main(_) -> None:
   run = config_lib.from_config_dict(schema.StoryRun, _CONFIG.value)
   out = pathlib.Path(_OUT.value) if _OUT.value else None
   topology = topology_lib.described(_TOPOLOGY.value, _SLICES.value)
+  if _FILM.value and _SWEEP.value:
+    raise ValueError('--film and --sweep contradict one another: give one')
+  if _FILM.value and not topology.devices:
+    raise ValueError(
+      f'--film needs a compiler, and there is none here of {topology.name}: '
+      'name a slice of TPUs in --topology'
+    )
   if not topology.devices:
     told = plan_lib.report(run, topology)
     print(plan_lib.text(told))
@@ -92,14 +99,14 @@ def main(_) -> None:
     _keep(told, out, 'sweep')
     return
   shape = None if _MESH.value is None else processes.sizes(_MESH.value)
-  if _FILM.value and shape is None:
-    shape = filming_lib.mesh_shape(run, len(topology.devices))
-  mesh = topology_lib.mesh(topology, shape)
   if _FILM.value:
+    shape = shape or filming_lib.mesh_shape(run, len(topology.devices))
+    mesh = topology_lib.mesh(topology, shape)
     told = filming_lib.report(run, topology, mesh)
     print(f'\n{filming_lib.text(told)}')
     _keep(told, out, 'film')
     return
+  mesh = topology_lib.mesh(topology, shape)
   made = program_lib.compiled(program_lib.lowered(run, mesh))
   if out and made.text:
     out.mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,7 @@ def draw(rows: Sequence[Row]) -> Image.Image:
 def _row(row: Row) -> Image.Image:
   font = ImageFont.load_default(_LETTER)
   pictures = [_scaled(shot.picture) for shot in row.shots]
-  texts = [_lines(shot) for shot in row.shots]
+  texts = [_lines(shot, font) for shot in row.shots]
   columns = len(pictures)
   width = columns * (_WIDE + _GAP) + _GAP
   title = textwrap.wrap(row.title, columns * _LETTERS)[:3]
@@ -76,17 +76,16 @@ def _scaled(picture: np.ndarray) -> Image.Image:
   return image.resize(size, Image.NEAREST if small else Image.BOX)
 
 
-def _lines(shot: Shot) -> list[str]:
+def _lines(shot: Shot, font: ImageFont.FreeTypeFont) -> list[str]:
   """The time, and the words as lines; dots where there are more."""
-  lines = [line for text in shot.words for line in _wrapped(text)]
+  lines = [line for text in shot.words for line in _wrapped(text, font)]
   if len(lines) > _LINES:
     lines = [*lines[: _LINES - 1], '...']
   return [f'{shot.seconds:.1f} s', *lines]
 
 
-def _wrapped(text: str) -> list[str]:
+def _wrapped(text: str, font: ImageFont.FreeTypeFont) -> list[str]:
   """Lines no wider than a picture; letters are not all as wide as most."""
-  font = ImageFont.load_default(_LETTER)
   for letters in range(_LETTERS, 3, -1):
     lines = textwrap.wrap(text, letters, subsequent_indent='  ')
     if all(font.getlength(line) <= _WIDE for line in lines):

@@ -12,11 +12,9 @@ least what its roofline says (`launch/pod/roofline.py`).
 """
 
 from collections.abc import Mapping
-import functools
 import math
 from typing import Any, NamedTuple
 
-from flax import nnx
 import jax
 from jax.sharding import Mesh
 
@@ -35,7 +33,6 @@ from tv2tv_jax.interleave import tokens as tokens_lib
 from tv2tv_jax.sample import program as sample_lib
 from tv2tv_jax.sample import rollout
 from tv2tv_jax.sample import settings as settings_lib
-from tv2tv_jax.tv2tv import model as model_lib
 
 _GIB = 2**30
 # Programs that go on for as many tokens, or steps, as it takes.
@@ -63,12 +60,8 @@ def lowered(run: schema.StoryRun, mesh: Mesh) -> sample_lib.Parts:
     ValueError: a mesh that cannot share out heads or weights.
   """
   with jax.set_mesh(mesh):
-    model = sharding.abstract(
-      lambda key: sample_lib.prepared(
-        model_lib.Tv2tv(run.model, rngs=nnx.Rngs(key))
-      ),
-      jax.eval_shape(functools.partial(jax.random.key, impl='rbg'), 0),
-    )
+    born = program_lib.abstract_model(run)
+    model = sharding.abstract(sample_lib.prepared, born)
     sample = settings_lib.shared_out(run.sample)
     engine = rollout.Engine(
       model, _Vocabulary(run.model.vocabulary), sample, run.data.layout

@@ -184,6 +184,19 @@ def test_a_mesh_that_fits_no_stories_is_refused():
     filming_lib.lowered(_run(), topology_lib.mesh(topology, (1, 1, 2, 4)))
 
 
+@needs_libtpu
+@pytest.mark.parametrize(
+  ('flags', 'said'),
+  [
+    (('--topology=v5e:2x2', '--sweep'), '--film and --sweep contradict'),
+    (('--topology=h200',), '--film needs a compiler, and there is none'),
+  ],
+)
+def test_films_are_compiled_or_refused(flags, said):
+  done = programs.run('launch.compile', *_SMALL, '--film', *flags)
+  assert said in programs.error(done)
+
+
 @pytest.mark.parametrize(
   ('devices', 'shape'),
   [(1, (1, 1, 1)), (2, (1, 1, 2)), (6, (3, 1, 2)), (8, (4, 1, 2))],

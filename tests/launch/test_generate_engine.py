@@ -1,7 +1,5 @@
 """With the engine itself: forks, lanes and replays agree bit for bit."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -15,7 +13,6 @@ from launch.stories import starts
 from tests import tiny
 from tests.launch import watched
 from tv2tv_jax.sample import roll as roll_lib
-from tv2tv_jax.train import workdir as workdir_lib
 
 _STEP = 4
 
@@ -23,15 +20,9 @@ _STEP = 4
 @pytest.fixture(scope='module')
 def workdir(tmp_path_factory):
   """A workdir as training leaves it, but for its checkpoints."""
-  folder = watched.sources(tmp_path_factory.mktemp('sources'))
-  run = watched.run(folder)
-  sample = dataclasses.replace(
-    run.sample, steps=2, window=4, kept=2, words_budget=12, lanes=2
-  )
-  workdir_lib.claim(folder, dataclasses.replace(run, sample=sample))
-  metadata = folder / 'latents' / 'latents.json'
-  (folder / 'latents.json').write_bytes(metadata.read_bytes())
-  return folder
+  folder = tmp_path_factory.mktemp('sources')
+  sample = dict(steps=2, window=4, kept=2, words_budget=12, lanes=2)
+  return watched.untrained(folder, **sample)
 
 
 @pytest.fixture(scope='module')

@@ -14,7 +14,6 @@ from launch import storyteller
 from tests.launch import programs
 from tests.launch import watched
 from tv2tv_jax.sample import telling
-from tv2tv_jax.train import workdir as workdir_lib
 
 
 class _Storyteller:
@@ -115,10 +114,7 @@ def test_without_room_training_goes_on(workdir, monkeypatch, capsys):
 @pytest.mark.slow
 def test_devices_of_several_processes_film_as_one(tmp_path):
   (tmp_path / 'one').mkdir()
-  watched.sources(tmp_path / 'one')
-  workdir_lib.claim(tmp_path / 'one', watched.run(tmp_path / 'one'))
-  metadata = tmp_path / 'one' / 'latents' / 'latents.json'
-  (tmp_path / 'one' / 'latents.json').write_bytes(metadata.read_bytes())
+  watched.untrained(tmp_path / 'one')
   frames = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
   path = tmp_path / 'one' / storyteller.STARTS
   np.savez(path, frames=frames, prompts=['a film', '', 'turn'])

@@ -86,6 +86,22 @@ def run(folder: pathlib.Path) -> schema.StoryRun:
   )
 
 
+def untrained(folder: pathlib.Path, **sample) -> pathlib.Path:
+  """A folder as training leaves a workdir, but for its checkpoints.
+
+  Args:
+    folder: gets the sources, too.
+    **sample: fields of its `SampleConfig`.
+  """
+  sources(folder)
+  whole = run(folder)
+  told = dataclasses.replace(whole.sample, **sample)
+  workdir_lib.claim(folder, dataclasses.replace(whole, sample=told))
+  metadata = folder / 'latents' / 'latents.json'
+  (folder / 'latents.json').write_bytes(metadata.read_bytes())
+  return folder
+
+
 def train(folder: pathlib.Path, workdir: pathlib.Path) -> None:
   """Does with the sources of a folder what `launch.train` would."""
   whole = run(folder)

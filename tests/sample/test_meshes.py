@@ -11,7 +11,6 @@ import pytest
 from tests import tiny
 from tests.sample import stories
 from tv2tv_jax import sharding
-from tv2tv_jax.mot import past
 from tv2tv_jax.sample import rollout
 from tv2tv_jax.sample import settings as settings_lib
 
@@ -20,12 +19,7 @@ _CONFIG = dataclasses.replace(stories.CONFIG, lanes=4)
 _FRAMES = dataclasses.replace(tiny.config().frames, coder='linear')
 
 
-@pytest.fixture(scope='module', autouse=True)
-def small_blocks():
-  """So small that a short story fills several of them."""
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(past, 'BLOCK', 8)
-    yield
+pytestmark = pytest.mark.usefixtures('small_blocks')
 
 
 def _mesh(shape):

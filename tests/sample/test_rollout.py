@@ -11,19 +11,12 @@ from tests import tiny
 from tests.sample import stories
 from tv2tv_jax.flow import guidance
 from tv2tv_jax.interleave import story as story_lib
-from tv2tv_jax.mot import past
 from tv2tv_jax.sample import chance
 from tv2tv_jax.sample import roll as roll_lib
 from tv2tv_jax.sample import rollout
 from tv2tv_jax.sample import settings as settings_lib
 
-
-@pytest.fixture(scope='module', autouse=True)
-def small_blocks():
-  """So small that a short story fills several of them."""
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(past, 'BLOCK', 8)
-    yield
+pytestmark = pytest.mark.usefixtures('small_blocks')
 
 
 @pytest.fixture(scope='module')
